@@ -1,0 +1,269 @@
+// Package mesh holds the nouns of the service mesh: what a Service, a Workload, a route and an identity are,
+// independent of Kubernetes, of xDS and of any proxy. It is plain data: the graph builds it, the translators read it,
+// nobody changes it once it was published.
+package mesh
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Name identifies a namespaced object.
+type Name struct {
+	Namespace string
+	Name      string
+}
+
+// String is "namespace/name".
+func (n Name) String() string { return n.Namespace + "/" + n.Name }
+
+// Origin names the object, and the part of it, that a piece of configuration was made from. It travels with the
+// configuration through xDS metadata into access logs, metrics and explanations.
+type Origin struct {
+	Kind      string // Kubernetes kind: "HTTPRoute", "Service", "Mesh"
+	Namespace string
+	Name      string
+	// Rule is the name of the rule in the object, or its index in decimal; empty when the whole object is meant.
+	Rule string
+	// Generation is metadata.generation of the object.
+	Generation int64
+}
+
+// Mesh is one immutable picture of everything that proxies may be told.
+type Mesh struct {
+	Settings Settings
+	// Services by name, headless and selectorless ones included.
+	Services map[Name]*Service
+	// Workloads by pod name; pods without an address yet, finished pods and host-network pods are left out.
+	Workloads map[Name]*Workload
+	// Frontends finds the service port behind a virtual address (ClusterIP and LoadBalancer addresses) and port.
+	Frontends map[netip.AddrPort]ServicePort
+	// WorkloadByIP finds the pod that owns an address.
+	WorkloadByIP map[netip.Addr]Name
+	// Endpoints is replaced alone when only endpoints changed: everything else is then shared with the predecessor.
+	Endpoints map[ServicePort][]Endpoint
+}
+
+// Settings are the mesh-wide settings, from the Mesh resource or its defaults.
+type Settings struct {
+	Origin      Origin
+	TrustDomain string
+	MTLS        MTLSMode
+	Outbound    OutboundPolicy
+	AccessLog   bool
+}
+
+// MTLSMode says what an inbound listener accepts.
+type MTLSMode string
+
+// The modes of mutual TLS at the inbound side.
+const (
+	MTLSPermissive MTLSMode = "Permissive" // mutual TLS from sidecars, plain text from everybody else
+	MTLSStrict     MTLSMode = "Strict"     // mutual TLS only
+)
+
+// OutboundPolicy says what happens to connections to addresses that the mesh does not know.
+type OutboundPolicy string
+
+// The outbound policies.
+const (
+	OutboundAllow        OutboundPolicy = "Allow"
+	OutboundRegistryOnly OutboundPolicy = "RegistryOnly"
+)
+
+// Protocol is what is known of a port's traffic before the first byte.
+type Protocol string
+
+// The protocols. Undeclared ports are detected by the proxy.
+const (
+	ProtocolUndeclared Protocol = ""
+	ProtocolHTTP       Protocol = "HTTP"  // HTTP/1.1, WebSocket included
+	ProtocolHTTP2      Protocol = "HTTP2" // prior-knowledge h2c, gRPC included
+	ProtocolTLS        Protocol = "TLS"   // the application's own TLS: passed through
+	ProtocolTCP        Protocol = "TCP"   // opaque, server-first protocols included
+)
+
+// ServicePort names one port of one Service.
+type ServicePort struct {
+	Name
+	Port uint16
+}
+
+// Service is one Kubernetes Service.
+type Service struct {
+	Name
+	Origin Origin
+	// Addresses are the virtual addresses (ClusterIPs, LoadBalancer addresses); empty for headless Services.
+	Addresses []netip.Addr
+	Headless  bool
+	Ports     []Port // ascending by Number
+}
+
+// Port is one port of a Service, with the routes that are attached to it.
+type Port struct {
+	Number   uint16
+	Name     string
+	Protocol Protocol
+	// Routes is what producer routes (same namespace as the Service) say; nil when none is attached.
+	Routes *RouteTable
+	// Consumer holds, by client namespace, what routes of that namespace say. Where a client's namespace is present,
+	// its table alone applies to that client (GEP-1426).
+	Consumer map[string]*RouteTable
+}
+
+// RouteTable is everything attached to one frontend, in order of precedence: the first entry that matches wins; if none
+// matches, the answer is 404.
+type RouteTable struct {
+	Entries []Entry
+}
+
+// Entry is one match of one rule.
+type Entry struct {
+	Match Match
+	Rule  *Rule
+}
+
+// Match is met when all its parts are met.
+type Match struct {
+	Path    PathMatch
+	Method  string // empty: any
+	Headers []ValueMatch
+	Query   []ValueMatch
+}
+
+// PathMatchKind says how PathMatch.Value is compared.
+type PathMatchKind string
+
+// The kinds of path match of the Gateway API.
+const (
+	PathPrefix PathMatchKind = "PathPrefix" // by whole path elements; "/" matches all
+	PathExact  PathMatchKind = "Exact"
+	PathRegex  PathMatchKind = "RegularExpression" // RE2, matches the whole path
+)
+
+// PathMatch compares the path of the request target, without its query.
+type PathMatch struct {
+	Kind  PathMatchKind
+	Value string
+}
+
+// ValueMatch compares one header field (name without regard to case) or one query parameter (case counts).
+type ValueMatch struct {
+	Name  string
+	Regex bool // RE2, matches the whole value
+	Value string
+}
+
+// Rule is what happens to a request that an entry selected. Exactly one of Fail, Filters.Redirect and Backends acts,
+// in this order.
+type Rule struct {
+	Origin  Origin
+	Filters Filters
+	// Backends by weight. None, or a total weight of 0, answers 500.
+	Backends []Backend
+	// Timeout limits the whole request, from the first byte in to the last byte out; 0: none.
+	Timeout time.Duration
+	// BackendTimeout limits one attempt at a backend; 0: none.
+	BackendTimeout time.Duration
+	// Fail answers each request of the rule; nil for a valid rule.
+	Fail *Failure
+}
+
+// Failure is a configuration mistake that requests must meet as an error.
+type Failure struct {
+	Status  int    // HTTP status
+	Reason  string // one of the reasons that the route's status shows, like "UnsupportedValue"
+	Message string // for the access log and explanations
+}
+
+// Filters change a request or its response, at rule or backend level.
+type Filters struct {
+	RequestHeaders  *HeaderChange
+	ResponseHeaders *HeaderChange
+	Redirect        *Redirect
+	Rewrite         *Rewrite
+	Mirrors         []Mirror
+}
+
+// HeaderChange is applied in the order remove, set, add.
+type HeaderChange struct {
+	Set    []Header
+	Add    []Header
+	Remove []string
+}
+
+// Header is one header field.
+type Header struct{ Name, Value string }
+
+// Redirect answers with a Location. Nil parts are taken over from the request.
+type Redirect struct {
+	Scheme   string // "http", "https", "" keeps
+	Hostname string
+	Port     uint16 // 0: the well-known port of Scheme if Scheme is set, else the port the request came in on
+	Path     *PathChange
+	Status   int // 301, 302, 303, 307 or 308
+}
+
+// Rewrite changes what the backend sees.
+type Rewrite struct {
+	Hostname string
+	Path     *PathChange
+}
+
+// PathChange replaces the whole path or the prefix that the entry's match found. The query is kept.
+type PathChange struct {
+	Full   *string // replaces the whole path
+	Prefix *string // replaces Match.Path.Value, on whole path elements
+}
+
+// Mirror sends a copy of the request to another backend and ignores the answer.
+type Mirror struct {
+	Backend ServicePort
+	// Numerator of Denominator requests are mirrored.
+	Numerator   uint32
+	Denominator uint32
+	// Invalid is set when Backend must not be sent anything (missing or forbidden); the mirror is then dropped.
+	Invalid string
+}
+
+// Backend is one destination of a rule.
+type Backend struct {
+	Service ServicePort
+	Weight  uint32
+	Filters Filters
+	// Fail answers the requests that the weights give to this backend; nil for a valid backend.
+	Fail *Failure
+}
+
+// Endpoint is one address of a service port.
+type Endpoint struct {
+	Address netip.AddrPort
+	// Ready endpoints get new requests. Terminating ones that still serve get them only when nothing is ready.
+	Ready       bool
+	Serving     bool
+	Terminating bool
+	Zone        string
+	// Workload is the pod behind the address; zero for hand-made slices.
+	Workload Name
+	// Identity is the SPIFFE id of the workload; empty when it has no sidecar, and then it is spoken to in plain text.
+	Identity string
+}
+
+// Workload is one pod.
+type Workload struct {
+	Name
+	Origin         Origin
+	Addresses      []netip.Addr
+	ServiceAccount string
+	// Identity is the SPIFFE id that the pod's sidecar may ask for.
+	Identity string
+	// Injected tells whether the pod has a sidecar.
+	Injected bool
+	// Owner is the workload as people know it ("web", from the Deployment, StatefulSet, DaemonSet, Job or the pod's own name).
+	Owner     string
+	OwnerKind string
+	Node      string
+	Zone      string
+	// Protocols is what Services that select this pod declare about its ports.
+	Protocols map[uint16]Protocol
+}

@@ -1,0 +1,208 @@
+// Package config is what a proxy is told to do, in its own structs. It decodes xDS resources into them and checks them;
+// no protobuf leaves this package. Every value is immutable once it was handed out.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is one complete, consistent configuration. A new one replaces it as a whole; values that did not change keep
+// their pointers, so that whoever compiled something from one may keep it.
+type Config struct {
+	// Outbound holds a listener for each destination that was asked for. A nil value: the control plane knows no such
+	// destination, so the outbound policy decides.
+	Outbound map[netip.AddrPort]*Listener
+	// Inbound is nil until the first answer of the control plane.
+	Inbound *Inbound
+	// Clusters by name, each with its current endpoints.
+	Clusters map[string]*Cluster
+	// Routes by name; listeners refer to them.
+	Routes map[string]*RouteTable
+	// Outbound policy for unknown destinations: true forbids them.
+	RegistryOnly bool
+	AccessLog    bool
+}
+
+// Origin names the object that a piece of configuration was made from ("HTTPRoute shop/cart rule canary").
+type Origin struct {
+	Kind, Namespace, Name string
+	Rule                  string
+	Generation            int64
+}
+
+// Protocol is what a listener's traffic is known to be before the first byte.
+type Protocol string
+
+// The protocols; Detect means: look at the first bytes.
+const (
+	Detect Protocol = ""
+	HTTP   Protocol = "HTTP"
+	HTTP2  Protocol = "HTTP2"
+	TLS    Protocol = "TLS"
+	TCP    Protocol = "TCP"
+)
+
+// Listener is one destination that the application dials.
+type Listener struct {
+	Name     string // xDS name, "outbound/10.96.0.10:80"
+	Origin   Origin
+	Protocol Protocol
+	// Routes names the table for HTTP requests; empty: each request goes to Cluster.
+	Routes string
+	// Cluster takes whatever is not HTTP, and HTTP where Routes is empty.
+	Cluster string
+	// Service is the destination as people know it, "namespace/name:port"; empty for a pod address.
+	Service string
+}
+
+// Inbound is how a sidecar receives.
+type Inbound struct {
+	Name   string
+	Origin Origin
+	// Strict refuses everything but mutual TLS.
+	Strict bool
+	// Protocols of the pod's own ports, as Services declare them; absent ports are detected.
+	Protocols map[uint16]Protocol
+	// Workload is who receives, for metrics.
+	Workload Workload
+}
+
+// Workload names a pod's owner in metrics and logs.
+type Workload struct {
+	Namespace string
+	Name      string // "web"
+	Pod       string
+	Service   string // "namespace/name" when known
+	Identity  string // SPIFFE id
+}
+
+// RouteTable is everything attached to one frontend in order of precedence: the first entry that matches wins, none: 404.
+type RouteTable struct {
+	Name    string
+	Version string
+	Entries []Entry
+}
+
+// Entry is one match and what happens to the request.
+type Entry struct {
+	Match  Match
+	Action *Action
+}
+
+// PathKind says how Match.Path is compared.
+type PathKind uint8
+
+// The kinds of path match.
+const (
+	PathAny    PathKind = iota
+	PathPrefix          // whole path elements: /a matches /a and /a/b, not /ab
+	PathExact
+	PathRegex // RE2 on the whole path
+)
+
+// Match is met when all its parts are.
+type Match struct {
+	PathKind PathKind
+	Path     string
+	Method   string
+	Headers  []ValueMatch // names in lower case
+	Query    []ValueMatch
+}
+
+// ValueMatch compares one header field or query parameter.
+type ValueMatch struct {
+	Name  string
+	Regex bool // RE2 on the whole value
+	Value string
+}
+
+// Action is what happens to a selected request: Fail, else Redirect, else one of Backends by weight.
+type Action struct {
+	Origin         Origin
+	RequestHeaders *HeaderChange
+	ResponseHeader *HeaderChange
+	Redirect       *Redirect
+	Rewrite        *Rewrite
+	Mirrors        []Mirror
+	Backends       []Backend // total weight 0: 500
+	Timeout        time.Duration
+	BackendTimeout time.Duration
+	Fail           *Failure
+}
+
+// Failure is an answer that stands for a configuration mistake.
+type Failure struct {
+	Status int
+	Reason string
+}
+
+// HeaderChange is applied in the order remove, set, add. Names are in lower case.
+type HeaderChange struct {
+	Set    []Header
+	Add    []Header
+	Remove []string
+}
+
+// Header is one field.
+type Header struct{ Name, Value string }
+
+// Redirect answers with a Location; empty parts come from the request.
+type Redirect struct {
+	Scheme   string
+	Hostname string
+	Port     uint16
+	Path     *PathChange
+	Status   int
+}
+
+// Rewrite changes the request towards the backend.
+type Rewrite struct {
+	Hostname string
+	Path     *PathChange
+}
+
+// PathChange replaces the whole path (Full) or the matched prefix (Prefix); exactly one is set. The query stays.
+type PathChange struct {
+	Full   *string
+	Prefix *string
+}
+
+// Mirror copies Numerator of Denominator requests to Cluster.
+type Mirror struct {
+	Cluster     string
+	Numerator   uint32
+	Denominator uint32
+}
+
+// Backend is one destination of an action.
+type Backend struct {
+	Cluster        string
+	Weight         uint32
+	RequestHeaders *HeaderChange
+	ResponseHeader *HeaderChange
+	Redirect       *Redirect
+	Rewrite        *Rewrite
+	Mirrors        []Mirror
+	Fail           *Failure // answers the requests that the weights give to this backend
+}
+
+// Cluster is a group of equal endpoints.
+type Cluster struct {
+	Name    string // "shop/cart:80" or "10.244.0.7:8080" for one pod
+	Version string
+	Origin  Origin
+	// Service is "namespace/name:port", for metrics.
+	Service   string
+	Protocol  Protocol
+	Endpoints []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
+}
+
+// Endpoint is one address of a cluster.
+type Endpoint struct {
+	Address netip.AddrPort
+	// Identity is the SPIFFE id the peer must prove; empty: plain text.
+	Identity string
+	Zone     string
+	Workload Workload
+}
