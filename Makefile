@@ -1,0 +1,113 @@
+# Leno: make help
+
+export GOTOOLCHAIN := go1.27.0
+export GOFLAGS := -buildvcs=false
+export CGO_ENABLED := 0
+
+SHELL := /bin/bash -eo pipefail
+BIN := $(CURDIR)/bin
+TOOL := go tool -modfile=$(CURDIR)/hack/tools/go.mod
+CLUSTER := $(BIN)/cluster
+VERSION := 0.1.0
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ See it work
+.PHONY: run
+run: $(BIN)/leno ## Run the sample shop on this machine: no cluster, no root
+	$(BIN)/leno run -f config/samples/shop
+
+.PHONY: demo
+demo: ## Bring up a real cluster (root, Linux), install Leno and the shop, show what the mesh does
+	hack/demo.sh
+
+.PHONY: demo-down
+demo-down: cluster-down ## Remove all that the demo made
+
+##@ Build
+.PHONY: build
+build: $(BIN)/leno $(BIN)/leno-manager $(BIN)/leno-proxy ## Build the binaries into bin/
+
+.PHONY: FORCE
+$(BIN)/leno: FORCE
+	@mkdir -p $(BIN); go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/leno
+$(BIN)/leno-manager: FORCE
+	@mkdir -p $(BIN); go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/manager
+$(BIN)/leno-proxy: FORCE
+	@mkdir -p $(BIN); go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/proxy
+$(BIN)/leno-shop: FORCE
+	@mkdir -p $(BIN); go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./test/shop
+$(CLUSTER): FORCE
+	@mkdir -p $(BIN); cd test/cluster && go build -trimpath -o $@ .
+$(BIN)/echo-advanced: FORCE
+	@mkdir -p $(BIN); cd test/conformance && go build -trimpath -ldflags '-s -w' -o $@ ./echo-advanced
+
+.PHONY: generate
+generate: ## Generate deepcopy functions, CRDs and RBAC
+	$(TOOL) controller-gen object paths=./api/...
+	$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd
+	$(TOOL) controller-gen rbac:roleName=leno-manager paths=./controllers/... output:rbac:artifacts:config=config/rbac
+
+##@ Test
+.PHONY: test
+test: vet ## Unit, golden and in-process tests, with the race detector: no root, no cluster, no network
+	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: vet
+vet: ## go vet and gofmt
+	go vet ./...
+	@test -z "$$(gofmt -l api cmd controllers internal proxy test hack)" || { gofmt -l api cmd controllers internal proxy test hack; echo "run gofmt -w on these files"; exit 1; }
+
+.PHONY: lint
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: check-generated
+check-generated: generate ## Fail when generated files are not what the sources say
+	git diff --exit-code -- api config
+
+.PHONY: test-api
+test-api: $(CLUSTER) ## Tests against a real API server
+	KUBEBUILDER_ASSETS=$$($(CLUSTER) assets) go test -count=1 ./controllers/... ./api/...
+
+.PHONY: test-e2e
+test-e2e: mesh-up ## The real cluster end to end, with the mesh conformance tests
+	cd test/e2e && LENO_CLUSTER=$(CLUSTER) KUBECONFIG=$$($(CLUSTER) kubeconfig) $(CLUSTER) exec -- go test -tags e2e -count=1 -v -timeout 25m ./...
+	$(MAKE) conformance
+
+.PHONY: conformance
+conformance: mesh-up $(BIN)/echo-advanced ## The Gateway API suite for meshes; writes test/conformance/reports/
+	hack/conformance.sh
+
+##@ A cluster on this machine (root, Linux)
+.PHONY: cluster-up
+cluster-up: $(CLUSTER) ## Bring up the cluster
+	$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## Remove the cluster and all that belongs to it
+	$(CLUSTER) down
+
+.PHONY: mesh-up
+mesh-up: cluster-up ## Bring up the cluster with cert-manager, the Gateway API and Leno
+	hack/mesh-up.sh
+
+##@ A cluster you have (current kubeconfig)
+.PHONY: install
+install: ## Install the custom resource definitions
+	kubectl apply -k config/crd
+
+.PHONY: deploy
+deploy: ## Install Leno
+	kubectl apply -k config/default
+
+.PHONY: undeploy
+undeploy: ## Remove Leno
+	kubectl delete --ignore-not-found -k config/default
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
