@@ -178,6 +178,7 @@ type MeshCertificate struct {
 	// Lifetime of a workload's certificate. It is renewed when two thirds have passed, and never outlives its issuer.
 	// +kubebuilder:default="24h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="the lifetime of a workload's certificate is between 1m and 720h (30 days), as in \"24h\""
+	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +optional
