@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"time"
+)
+
+// maxLine bounds what one line of the TCP echo may be, in bytes.
+const maxLine = 64 << 10
+
+func echoTCP(conn net.Conn, hostname string) {
+	defer conn.Close()
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if _, err := fmt.Fprintf(conn, "StatusCode=200\nHostname=%s\nEcho=%s\n", hostname, lines.Text()); err != nil {
+			return
+		}
+	}
+}
+
+// loadCertificate reads the files, or makes a certificate for itself when there are none.
+func loadCertificate(crt, key string) (tls.Certificate, error) {
+	certificate, err := tls.LoadX509KeyPair(crt, key)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return certificate, err
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("key of the TLS ports: %w", err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()),
+		Subject:      pkix.Name{CommonName: "echo"},
+		DNSNames:     []string{"echo", "echo-v1", "echo-v2", "localhost"},
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.AddDate(1, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate of the TLS ports: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, nil
+}
