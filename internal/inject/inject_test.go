@@ -1,0 +1,155 @@
+package inject_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/internal/inject"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected files; read the difference before you commit it")
+
+// given is one testdata/<case>.in.yaml.
+type given struct {
+	Namespace inject.Namespace
+	Mesh      *v1alpha1.Mesh
+	Classic   bool
+	Pod       *corev1.Pod
+}
+
+// expected is the testdata/<case>.out.yaml beside it.
+type expected struct {
+	Decision inject.Decision
+	Pod      *corev1.Pod `json:",omitempty"`
+}
+
+// TestCases injects the pod of each case and compares decision, reasons and pod. Each injected pod must also come out
+// the same when it is injected again, and give the original back when the sidecar is removed.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.in.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".in.yaml"), func(t *testing.T) {
+			var in given
+			read(t, file, &in)
+			settings := inject.FromMesh(in.Mesh)
+			settings.Classic = in.Classic
+			out := expected{Decision: inject.Decide(in.Pod, in.Namespace, settings)}
+			if out.Decision.Inject {
+				out.Pod = apply(t, in.Pod, settings)
+				again := apply(t, out.Pod, settings)
+				if d := cmp.Diff(out.Pod, again); d != "" {
+					t.Errorf("a second injection changes the pod (-once +twice):\n%s", d)
+				}
+				if d := cmp.Diff(inject.Decide(in.Pod, in.Namespace, settings), inject.Decide(out.Pod, in.Namespace, settings)); d != "" {
+					t.Errorf("the decision about an injected pod is another (-bare +injected):\n%s", d)
+				}
+				if original := in.Pod; !inject.Injected(original) {
+					if d := cmp.Diff(original, inject.Remove(out.Pod)); d != "" {
+						t.Errorf("removing the sidecar does not give the original (-want +got):\n%s", d)
+					}
+				}
+			}
+			compare(t, strings.Replace(file, ".in.", ".out.", 1), out)
+		})
+	}
+}
+
+func apply(t *testing.T, pod *corev1.Pod, s inject.Settings) *corev1.Pod {
+	t.Helper()
+	before := pod.DeepCopy()
+	out, err := inject.Apply(pod, s)
+	if err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	if d := cmp.Diff(before, pod); d != "" {
+		t.Fatalf("Apply changed its argument:\n%s", d)
+	}
+	// As after a round trip through the API: quantities in their canonical form.
+	text, err := yaml.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back corev1.Pod
+	if err := yaml.UnmarshalStrict(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	return &back
+}
+
+func read(t *testing.T, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(text, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+func compare(t *testing.T, file string, got any) {
+	t.Helper()
+	text, err := yaml.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v: run go test with -update", err)
+	}
+	if !bytes.Equal(want, text) {
+		t.Errorf("%s (-want +got):\n%s", file, cmp.Diff(string(want), string(text)))
+	}
+}
+
+// TestStrippedRestartPolicy is about webhooks built against an API that does not know restartPolicy on init containers:
+// they drop the field, and the pod would wait for its sidecar to end.
+func TestStrippedRestartPolicy(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web"}}}}
+	native, err := inject.Apply(pod, inject.FromMesh(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range native.Spec.InitContainers {
+		native.Spec.InitContainers[i].RestartPolicy = nil
+	}
+	classic, err := inject.Apply(native, inject.FromMesh(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range classic.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	if d := cmp.Diff([]string{"web", "leno-proxy"}, names); d != "" {
+		t.Errorf("containers (-want +got):\n%s", d)
+	}
+	if got := classic.Annotations["mesh.leno.dev/injected"]; got != inject.ModeClassic {
+		t.Errorf("mode %q, want %q", got, inject.ModeClassic)
+	}
+	again, err := inject.Apply(classic, inject.FromMesh(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(classic, again); d != "" {
+		t.Errorf("a further injection changes the pod:\n%s", d)
+	}
+}
