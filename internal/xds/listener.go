@@ -1,0 +1,175 @@
+package xds
+
+import (
+	"net/netip"
+	"strings"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+// Listener is what a pod's proxy does with connections to one original destination, or, by the name "inbound", with those
+// that come to the pod; nil when the mesh does not know the destination.
+func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
+	if name == InboundName {
+		return inbound(m, who)
+	}
+	dst, ok := parseListener(name)
+	if !ok {
+		return nil
+	}
+	if sp, port := frontend(m, dst); port != nil {
+		out := outbound{name: name, dst: dst, cluster: ClusterName(sp), service: ClusterName(sp), protocol: port.Protocol}
+		out.origin = m.Services[sp.Name].Origin
+		switch {
+		case port.Consumer[who.Namespace] != nil:
+			out.routes = RouteName(sp, who.Namespace)
+		case port.Routes != nil:
+			out.routes = RouteName(sp, "")
+		}
+		return out.listener()
+	}
+	w := m.Workloads[m.WorkloadByIP[dst.Addr()]]
+	if w == nil || dst.Port() == 0 {
+		return nil
+	}
+	return outbound{name: name, dst: dst, cluster: PodClusterName(dst), origin: w.Origin, protocol: w.Protocols[dst.Port()]}.listener()
+}
+
+// frontend finds the service port behind a virtual address; port is nil when there is none.
+func frontend(m *mesh.Mesh, dst netip.AddrPort) (mesh.ServicePort, *mesh.Port) {
+	sp, ok := m.Frontends[dst]
+	if !ok {
+		return mesh.ServicePort{}, nil
+	}
+	_, port := servicePort(m, sp)
+	return sp, port
+}
+
+func servicePort(m *mesh.Mesh, sp mesh.ServicePort) (*mesh.Service, *mesh.Port) {
+	s := m.Services[sp.Name]
+	if s == nil {
+		return nil, nil
+	}
+	for i := range s.Ports {
+		if s.Ports[i].Number == sp.Port {
+			return s, &s.Ports[i]
+		}
+	}
+	return nil, nil
+}
+
+// outbound is a listener in our own words.
+type outbound struct {
+	name     string
+	dst      netip.AddrPort
+	origin   mesh.Origin
+	protocol mesh.Protocol
+	routes   string // empty: all to cluster
+	cluster  string
+	service  string
+}
+
+func (o outbound) listener() *listenerv3.Listener {
+	l := &listenerv3.Listener{
+		Name:       o.name,
+		Address:    address(o.dst),
+		BindToPort: wrapperspb.Bool(false), // connections come by redirection
+		Metadata: metadata{}.set(KeyOrigin, origin(o.origin)).
+			set(KeyListener, fields{}.text("protocol", string(o.protocol)).text("service", o.service).text("cluster", o.cluster)).
+			proto(),
+	}
+	switch o.protocol {
+	case mesh.ProtocolHTTP, mesh.ProtocolHTTP2:
+		l.FilterChains = []*listenerv3.FilterChain{o.http()}
+	case mesh.ProtocolTLS, mesh.ProtocolTCP:
+		l.DefaultFilterChain = tcp(o.cluster)
+	default:
+		l.ListenerFilters = []*listenerv3.ListenerFilter{httpInspector()}
+		chain := o.http()
+		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1"}}
+		l.FilterChains = []*listenerv3.FilterChain{chain}
+		l.DefaultFilterChain = tcp(o.cluster)
+	}
+	return l
+}
+
+func (o outbound) http() *listenerv3.FilterChain {
+	hcm := connectionManager(o.name)
+	if o.protocol == mesh.ProtocolHTTP2 {
+		hcm.CodecType = hcmv3.HttpConnectionManager_HTTP2
+	}
+	if o.routes == "" {
+		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: allTo(o.cluster)}
+	} else {
+		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: o.routes}}
+	}
+	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
+}
+
+func connectionManager(name string) *hcmv3.HttpConnectionManager {
+	return &hcmv3.HttpConnectionManager{
+		StatPrefix: statPrefix(name),
+		HttpFilters: []*hcmv3.HttpFilter{{
+			Name:       "envoy.filters.http.router",
+			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})},
+		}},
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+	}
+}
+
+// allTo is a table for a destination that no route is attached to.
+func allTo(cluster string) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{Name: cluster, VirtualHosts: []*routev3.VirtualHost{{
+		Name: anyHost, Domains: []string{anyHost},
+		Routes: []*routev3.Route{{
+			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+				Timeout:          noTimeout(),
+			}},
+		}},
+	}}}
+}
+
+func tcp(cluster string) *listenerv3.FilterChain {
+	return networkFilter("envoy.filters.network.tcp_proxy", &tcpv3.TcpProxy{
+		StatPrefix:       statPrefix(cluster),
+		ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: cluster},
+	})
+}
+
+func networkFilter(name string, config proto.Message) *listenerv3.FilterChain {
+	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{
+		Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(config)},
+	}}}
+}
+
+func httpInspector() *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       "envoy.filters.listener.http_inspector",
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&inspectorv3.HttpInspector{})},
+	}
+}
+
+// statPrefix keeps the separators of Envoy's statistic names out.
+func statPrefix(name string) string { return strings.NewReplacer(":", "_", ".", "_").Replace(name) }
+
+// pack serializes deterministically. It can only fail for text that is not UTF-8, which no message packed here takes from
+// outside except as names that were matched before; an empty body then fails at the receiver.
+func pack(m proto.Message) *anypb.Any {
+	a := &anypb.Any{}
+	if err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}); err != nil {
+		return &anypb.Any{TypeUrl: "type.googleapis.com/" + string(m.ProtoReflect().Descriptor().FullName())}
+	}
+	return a
+}

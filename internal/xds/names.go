@@ -1,0 +1,127 @@
+package xds
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+// The type URLs of the resources served.
+const (
+	ListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	SecretType   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+)
+
+// Resource names that are not made from a name in the mesh.
+const (
+	// InboundName is the listener (and the pass-through cluster behind it) with which the asking pod receives.
+	InboundName = "inbound"
+	// TrustBundleName is the secret that holds the roots of the mesh.
+	TrustBundleName = "trust-bundle"
+	// WorkloadSecretName is the secret with the proxy's own key and certificate. It is never served: the proxy has it.
+	WorkloadSecretName = "workload"
+	// FailCluster stands in a weighted cluster where a backend must fail. It never exists, so that Envoy answers with
+	// cluster_not_found_response_code.
+	FailCluster = "dev.leno.fail"
+)
+
+// Keys of filter metadata. Everything that Envoy's API has no field for stands under one of them.
+const (
+	// KeyOrigin {kind, namespace, name, rule, generation} names the object that a resource or route was made from.
+	KeyOrigin = "dev.leno.origin"
+	// KeyWorkload {namespace, name, pod, identity} of an endpoint or of the inbound listener.
+	KeyWorkload = "dev.leno.workload"
+	// KeyListener {protocol, service, cluster} of an outbound listener.
+	KeyListener = "dev.leno.listener"
+	// KeyInbound {strict, protocols} of the inbound listener; protocols by decimal port.
+	KeyInbound = "dev.leno.inbound"
+	// KeyProxy {registry_only, access_log}, on the inbound listener: settings of the whole proxy.
+	KeyProxy = "dev.leno.proxy"
+	// KeyCluster {service, protocol} of a cluster.
+	KeyCluster = "dev.leno.cluster"
+	// KeyFail {reason, message} of a route that answers with a failure.
+	KeyFail = "dev.leno.fail"
+	// KeyBackends {"<index in the weighted clusters>": {fail, redirect, rewrite, mirrors}} of a route: what backends do
+	// beyond changing headers.
+	KeyBackends = "dev.leno.backends"
+	// KeyTransportSocket is Envoy's own key: {mtls: true} selects the mutual TLS transport socket of the cluster.
+	KeyTransportSocket = "envoy.transport_socket_match"
+)
+
+const outboundPrefix = "outbound/"
+
+// ListenerName is the name of the listener for an original destination, "outbound/10.96.0.10:80".
+func ListenerName(dst netip.AddrPort) string {
+	return outboundPrefix + canonical(dst).String()
+}
+
+// ClusterName is "namespace/service:port", of the cluster and of its endpoints.
+func ClusterName(sp mesh.ServicePort) string {
+	return sp.Namespace + "/" + sp.Name.Name + ":" + strconv.Itoa(int(sp.Port))
+}
+
+// PodClusterName is "address:port", of the cluster with that one endpoint.
+func PodClusterName(pod netip.AddrPort) string { return canonical(pod).String() }
+
+// RouteName is the name of a port's producer table, or, with a client namespace, of that namespace's consumer table.
+func RouteName(sp mesh.ServicePort, consumer string) string {
+	if consumer == "" {
+		return ClusterName(sp)
+	}
+	return ClusterName(sp) + "@" + consumer
+}
+
+func canonical(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// parseListener reverses ListenerName. Names that it would not have made are refused, so that a resource has one name.
+func parseListener(name string) (netip.AddrPort, bool) {
+	rest, ok := strings.CutPrefix(name, outboundPrefix)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	return parsePodCluster(rest)
+}
+
+// parsePodCluster reverses PodClusterName.
+func parsePodCluster(name string) (netip.AddrPort, bool) {
+	a, err := netip.ParseAddrPort(name)
+	if err != nil || PodClusterName(a) != name {
+		return netip.AddrPort{}, false
+	}
+	return a, true
+}
+
+// parseCluster reverses ClusterName.
+func parseCluster(name string) (mesh.ServicePort, bool) {
+	namespace, rest, ok := strings.Cut(name, "/")
+	if !ok {
+		return mesh.ServicePort{}, false
+	}
+	service, number, ok := strings.Cut(rest, ":")
+	if !ok {
+		return mesh.ServicePort{}, false
+	}
+	port, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return mesh.ServicePort{}, false
+	}
+	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port)}
+	return sp, ClusterName(sp) == name
+}
+
+// parseRoute reverses RouteName.
+func parseRoute(name string) (sp mesh.ServicePort, consumer string, ok bool) {
+	frontend, consumer, isConsumer := strings.Cut(name, "@")
+	if isConsumer && consumer == "" {
+		return mesh.ServicePort{}, "", false
+	}
+	sp, ok = parseCluster(frontend)
+	return sp, consumer, ok
+}

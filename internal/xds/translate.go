@@ -1,0 +1,68 @@
+// Package xds translates the mesh into Envoy's v3 resources. Each function is pure: the mesh, who asks, and a resource's
+// name in; the resource out. Nothing is translated that nobody asked for.
+package xds
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+// ErrUnknown says that the mesh has nothing by that name. The answer to a subscription is then removed_resources.
+var ErrUnknown = errors.New("the mesh has no such resource")
+
+// Translate makes the resource of a type and name for the pod that asks. The error is ErrUnknown, or tells that the
+// resource cannot be serialized.
+func Translate(m *mesh.Mesh, who mesh.Name, typeURL, name string) (Resource, error) {
+	msg := Message(m, who, typeURL, name)
+	if msg == nil {
+		return Resource{}, fmt.Errorf("%s %q: %w", typeURL, name, ErrUnknown)
+	}
+	return Seal(typeURL, name, msg)
+}
+
+// Message is Translate before serializing; nil when the mesh has nothing by that name.
+func Message(m *mesh.Mesh, who mesh.Name, typeURL, name string) proto.Message {
+	// Each case tests for nil itself: a typed nil pointer in the interface would not be nil.
+	switch typeURL {
+	case ListenerType:
+		if l := Listener(m, who, name); l != nil {
+			return l
+		}
+	case RouteType:
+		if r := RouteConfiguration(m, name); r != nil {
+			return r
+		}
+	case ClusterType:
+		if c := Cluster(m, name); c != nil {
+			return c
+		}
+	case EndpointType:
+		if e := Endpoints(m, name); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// Scope says for whom a resource is the same: "" for everybody, else only for askers with an equal scope.
+func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
+	if typeURL != ListenerType {
+		return ""
+	}
+	if name == InboundName {
+		return who.String()
+	}
+	dst, ok := parseListener(name)
+	if !ok {
+		return ""
+	}
+	_, port := frontend(m, dst)
+	if port == nil || port.Consumer[who.Namespace] == nil {
+		return ""
+	}
+	return who.Namespace
+}
