@@ -1,0 +1,46 @@
+// Package graph turns the state of a cluster into the mesh, and into the status that the cluster's objects should show.
+// Everything in it is a function of its arguments.
+package graph
+
+import (
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/snapshot"
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+// Options are what the cluster's objects do not say.
+type Options struct {
+	// TrustDomain is used when no Mesh object names one; "" is DefaultTrustDomain.
+	TrustDomain string
+}
+
+// Result is what the cluster means.
+type Result struct {
+	Mesh *mesh.Mesh
+	// Status has one entry for each route there is, by kind and name. An entry without parents says that nothing of
+	// Leno's should be in that route's status.
+	Status []status.Want
+}
+
+// Build reads the whole cluster. Objects that are wrong change nothing for others: the wrong part is in the Mesh as a
+// failure or not at all, and its status says why.
+func Build(s *snapshot.Snapshot, opts Options) Result {
+	settings := settingsOf(s.Mesh(), opts)
+	services := servicesOf(s.Services)
+	workloads := workloadsOf(s, settings.TrustDomain)
+	byIP := addressesOf(workloads, s.Pods)
+	e := &endpoints{snapshot: s, workloads: workloads, byIP: byIP}
+	refs := newReferences(s)
+	wants := attach(routesOf(s.HTTPRoutes, refs), services, refs)
+	return Result{
+		Mesh: &mesh.Mesh{
+			Settings:     settings,
+			Services:     services,
+			Workloads:    workloads,
+			Frontends:    frontendsOf(services),
+			WorkloadByIP: byIP,
+			Endpoints:    e.all(services),
+		},
+		Status: wants,
+	}
+}

@@ -1,0 +1,72 @@
+package graph
+
+import (
+	"maps"
+	"reflect"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/snapshot"
+)
+
+// Endpoints is the short way for the most frequent news: prev, which must be what Build or Endpoints made of the Snapshot that
+// s was made from by With, with new endpoints for the Services whose EndpointSlices changed. Everything else is shared with
+// prev, the endpoints of other Services too. It is nil when more than endpoints changed; then Build is needed.
+func Endpoints(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) *mesh.Mesh {
+	changes := s.Changes()
+	for kind := range changes.Kinds {
+		if kind != snapshot.KindEndpointSlice && kind != snapshot.KindPod && read(kind) {
+			return nil
+		}
+	}
+	touched := changes.Services
+	if len(changes.Pods) > 0 {
+		var endpointsOnly bool
+		touched, endpointsOnly = podsTouch(s, prev, opts)
+		if !endpointsOnly {
+			return nil
+		}
+	}
+	e := &endpoints{snapshot: s, workloads: prev.Workloads, byIP: prev.WorkloadByIP}
+	next := *prev
+	if len(touched) > 0 {
+		next.Endpoints = maps.Clone(prev.Endpoints)
+	}
+	for name := range touched {
+		if svc := prev.Services[name]; svc != nil {
+			e.replace(next.Endpoints, svc)
+		}
+	}
+	return &next
+}
+
+// read tells whether Build looks at a kind at all.
+func read(kind snapshot.Kind) bool {
+	return kind != snapshot.KindNamespace && kind != snapshot.KindServiceAccount
+}
+
+// podsTouch names the Services to look at again when pods changed too; false when a pod changed in a way that more than
+// endpoints depends on. Pods change all the time in ways that nobody reads.
+func podsTouch(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) (map[mesh.Name]bool, bool) {
+	touched := maps.Clone(s.Changes().Services)
+	trustDomain := settingsOf(s.Mesh(), opts).TrustDomain
+	selectors := selectorsOf(s.Services)
+	for name := range s.Changes().Pods {
+		pod, was := s.Pods[name], prev.Workloads[name]
+		var is *mesh.Workload
+		if pod != nil {
+			is = workloadOf(name, pod, s.Nodes, trustDomain, selectors)
+		}
+		if !reflect.DeepEqual(is, was) {
+			return nil, false
+		}
+		if is == nil && (pod == nil || pod.Spec.HostNetwork) {
+			// Endpoints may name it although it is no workload.
+			for service := range prev.Services {
+				if service.Namespace == name.Namespace {
+					touched[service] = true
+				}
+			}
+		}
+	}
+	return touched, true
+}

@@ -1,0 +1,128 @@
+package graph
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/snapshot"
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+// references follows the references of routes.
+type references struct {
+	services map[mesh.Name]*corev1.Service
+	// grants lists the ReferenceGrants by their namespace, which is the one that they open.
+	grants map[string][]*gatewayv1.ReferenceGrant
+}
+
+func newReferences(s *snapshot.Snapshot) *references {
+	refs := &references{services: s.Services, grants: map[string][]*gatewayv1.ReferenceGrant{}}
+	for name, grant := range s.ReferenceGrants {
+		refs.grants[name.Namespace] = append(refs.grants[name.Namespace], grant)
+	}
+	return refs
+}
+
+// backend finds the Service port that a route refers to. The name is filled in as far as it is known also when the
+// reference is wrong.
+//
+// A reference into another namespace needs no grant in a consumer route: it moves only the requests of the route's own
+// namespace, and those could go to the other namespace by themselves (GEP-1294, "Namespace boundaries"). It needs a
+// ReferenceGrant in a producer route, which moves the requests of everybody's clients, under their identity, to where those
+// did not ask to go.
+func (r *references) backend(ref gatewayv1.BackendObjectReference, routeNamespace string, as role) (mesh.ServicePort, *status.Problem) {
+	to := mesh.ServicePort{Name: mesh.Name{Namespace: routeNamespace, Name: string(ref.Name)}}
+	if ref.Namespace != nil {
+		to.Namespace = string(*ref.Namespace)
+	}
+	number := 0
+	if ref.Port != nil {
+		number = int(*ref.Port)
+	}
+	if 0 < number && number <= 65535 {
+		to.Port = uint16(number)
+	}
+	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Service" {
+		return to, ptr(status.BackendKind(deref(ref.Group), cmp.Or(deref(ref.Kind), "Service"), string(ref.Name)))
+	}
+	if to.Namespace != routeNamespace && as == roleProducer && !r.granted(to.Name, routeNamespace) {
+		return to, ptr(status.BackendForbidden(to.Name, routeNamespace))
+	}
+	svc := r.services[to.Name]
+	switch {
+	case svc == nil:
+		return to, ptr(status.BackendMissing(to.Name))
+	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+		return to, ptr(status.BackendExternalName(to.Name))
+	case number == 0:
+		return to, ptr(status.BackendPortUnset(to.Name))
+	}
+	return to, backendPort(svc, to, number)
+}
+
+func backendPort(svc *corev1.Service, to mesh.ServicePort, number int) *status.Problem {
+	other := ""
+	for _, port := range svc.Spec.Ports {
+		if int(port.Port) != number {
+			continue
+		}
+		if !isTCP(port.Protocol) {
+			other = string(port.Protocol)
+			continue
+		}
+		if declared := appProtocol(port); declared == mesh.ProtocolTCP || declared == mesh.ProtocolTLS {
+			return ptr(status.BackendProtocol(to.Name, number, *port.AppProtocol))
+		}
+		return nil
+	}
+	if other != "" {
+		return ptr(status.BackendProtocol(to.Name, number, other))
+	}
+	return ptr(status.BackendPortMissing(to.Name, number, portList(svc)))
+}
+
+// granted tells whether a ReferenceGrant lets HTTPRoutes of a namespace refer to a Service.
+func (r *references) granted(to mesh.Name, fromNamespace string) bool {
+	return slices.ContainsFunc(r.grants[to.Namespace], func(grant *gatewayv1.ReferenceGrant) bool {
+		from := slices.ContainsFunc(grant.Spec.From, func(f gatewayv1.ReferenceGrantFrom) bool {
+			return f.Group == gatewayv1.GroupName && f.Kind == "HTTPRoute" && string(f.Namespace) == fromNamespace
+		})
+		return from && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1.ReferenceGrantTo) bool {
+			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == to.Name)
+		})
+	})
+}
+
+// portList is the TCP ports of a Service for messages, like "80 (http), 8080".
+func portList(svc *corev1.Service) string {
+	var out []string
+	for _, p := range svc.Spec.Ports {
+		if !isTCP(p.Protocol) {
+			continue
+		}
+		out = append(out, portLabel(uint16(p.Port), p.Name))
+	}
+	return strings.Join(out, ", ")
+}
+
+func portLabel(number uint16, name string) string {
+	if name == "" {
+		return fmt.Sprint(number)
+	}
+	return fmt.Sprintf("%d (%s)", number, name)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func deref[T ~string](p *T) string {
+	if p == nil {
+		return ""
+	}
+	return string(*p)
+}

@@ -1,0 +1,130 @@
+package graph
+
+import (
+	"strconv"
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+// failStatus answers requests that meet a configuration mistake (HTTPRouteRule, "backendRefs").
+const failStatus = 500
+
+// ruleCompiler reads one rule and collects what is wrong with it.
+type ruleCompiler struct {
+	route      *route
+	role       role
+	refs       *references
+	label      string
+	invalid    []status.Problem
+	references []status.Problem
+}
+
+// compile reads the rules of a route. A rule that is wrong stays, and answers 500: were it taken out, its requests would
+// fall through to rules that their author did not choose.
+func compile(r *route, as role, refs *references) *ruleSet {
+	rules := r.object.Spec.Rules
+	if len(rules) == 0 {
+		rules = []gatewayv1.HTTPRouteRule{{}} // the default of the API: everything matches
+	}
+	set := &ruleSet{rules: len(rules)}
+	names := map[gatewayv1.SectionName]bool{}
+	for i, rule := range rules {
+		c := &ruleCompiler{route: r, role: as, refs: refs, label: ruleLabel(i, rule)}
+		if rule.Name != nil && *rule.Name != "" {
+			if names[*rule.Name] {
+				c.reject(status.Unsupported("another rule has the same name: give each its own"))
+			}
+			names[*rule.Name] = true
+		}
+		compiled, matches := c.rule(i, rule)
+		for j, match := range matches {
+			set.entries = append(set.entries, entry{
+				Entry: mesh.Entry{Match: match, Rule: compiled}, route: r, rule: i, match: j,
+			})
+		}
+		if len(c.invalid) > 0 {
+			set.invalid++
+			set.problems = append(set.problems, c.invalid...)
+		}
+		set.references = append(set.references, c.references...)
+	}
+	return set
+}
+
+// reject makes the whole rule invalid.
+func (c *ruleCompiler) reject(p status.Problem) { c.invalid = append(c.invalid, p.In(c.label)) }
+
+// rule compiles one rule, and the matches that select it.
+func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule, []mesh.Match) {
+	origin := mesh.Origin{
+		Kind: "HTTPRoute", Namespace: c.route.name.Namespace, Name: c.route.name.Name,
+		Rule: strconv.Itoa(index), Generation: c.route.object.Generation,
+	}
+	if rule.Name != nil && *rule.Name != "" {
+		origin.Rule = string(*rule.Name)
+	}
+	matches := c.matches(rule.Matches)
+	out := &mesh.Rule{
+		Origin:   origin,
+		Filters:  c.filters(rule.Filters, c.reject),
+		Backends: c.backends(rule.BackendRefs),
+	}
+	out.Timeout, out.BackendTimeout = c.timeouts(rule.Timeouts)
+	c.checkPrefixes(out, matches)
+	if len(c.invalid) > 0 {
+		first := c.invalid[0]
+		return &mesh.Rule{
+			Origin: origin, Fail: &mesh.Failure{Status: failStatus, Reason: first.Reason, Message: first.Text},
+		}, matches
+	}
+	return out, matches
+}
+
+// checkPrefixes holds a rule to HTTPPathModifier: a prefix can be replaced only where a prefix was matched.
+func (c *ruleCompiler) checkPrefixes(rule *mesh.Rule, matches []mesh.Match) {
+	var change *mesh.PathChange
+	switch {
+	case rule.Filters.Redirect != nil:
+		change = rule.Filters.Redirect.Path
+	case rule.Filters.Rewrite != nil:
+		change = rule.Filters.Rewrite.Path
+	}
+	if change == nil || change.Prefix == nil {
+		return
+	}
+	for _, m := range matches {
+		if m.Path.Kind != mesh.PathPrefix {
+			c.reject(status.Unsupported(
+				"replacePrefixMatch needs matches of type PathPrefix, not %s: use ReplaceFullPath or change the match", m.Path.Kind))
+			return
+		}
+	}
+}
+
+func (c *ruleCompiler) timeouts(t *gatewayv1.HTTPRouteTimeouts) (request, backend time.Duration) {
+	if t == nil {
+		return 0, 0
+	}
+	request = c.duration("timeouts.request", t.Request)
+	backend = c.duration("timeouts.backendRequest", t.BackendRequest)
+	if request > 0 && backend > request {
+		c.reject(status.Unsupported(
+			"timeouts.backendRequest (%s) is longer than timeouts.request (%s): make it shorter", backend, request))
+	}
+	return request, backend
+}
+
+func (c *ruleCompiler) duration(field string, text *gatewayv1.Duration) time.Duration {
+	if text == nil {
+		return 0
+	}
+	d, err := parseDuration(string(*text))
+	if err != nil {
+		c.reject(status.Unsupported("%s: %v", field, err))
+	}
+	return d
+}

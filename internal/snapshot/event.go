@@ -1,0 +1,102 @@
+package snapshot
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+// Kind is one of the kinds of object that a Snapshot holds.
+type Kind string
+
+// The kinds of a Snapshot.
+const (
+	KindService        Kind = "Service"
+	KindEndpointSlice  Kind = "EndpointSlice"
+	KindPod            Kind = "Pod"
+	KindNamespace      Kind = "Namespace"
+	KindServiceAccount Kind = "ServiceAccount"
+	KindNode           Kind = "Node"
+	KindHTTPRoute      Kind = "HTTPRoute"
+	KindReferenceGrant Kind = "ReferenceGrant"
+	KindMesh           Kind = "Mesh"
+)
+
+// Kinds lists all kinds, in the order in which a person would create them.
+func Kinds() []Kind {
+	return []Kind{
+		KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
+		KindReferenceGrant, KindHTTPRoute,
+	}
+}
+
+// Object is a typed Kubernetes API object. Once handed over in an Event it belongs to everybody: nobody changes it.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// Ref names one object of a Snapshot. Cluster-scoped objects have no namespace.
+type Ref struct {
+	Kind Kind
+	Name mesh.Name
+}
+
+// Event is news of one object: what it is now, or that it is gone.
+type Event struct {
+	Ref Ref
+	// Object is nil when the object is gone.
+	Object Object
+}
+
+// Upsert says what an object is now. It panics for a type that no Snapshot holds: ask KindOf first where the type is not
+// known when the program is written.
+func Upsert(obj Object) Event {
+	kind, ok := KindOf(obj)
+	if !ok {
+		panic(fmt.Sprintf("snapshot: no Snapshot holds a %T", obj))
+	}
+	if grant, beta := obj.(*gatewayv1beta1.ReferenceGrant); beta {
+		obj = (*gatewayv1.ReferenceGrant)(grant)
+	}
+	return Event{
+		Ref:    Ref{Kind: kind, Name: mesh.Name{Namespace: obj.GetNamespace(), Name: obj.GetName()}},
+		Object: obj,
+	}
+}
+
+// Delete says that an object is gone.
+func Delete(kind Kind, name mesh.Name) Event { return Event{Ref: Ref{Kind: kind, Name: name}} }
+
+// KindOf finds the kind of a typed object; false for types that no Snapshot holds.
+func KindOf(obj runtime.Object) (Kind, bool) {
+	switch obj.(type) {
+	case *corev1.Service:
+		return KindService, true
+	case *discoveryv1.EndpointSlice:
+		return KindEndpointSlice, true
+	case *corev1.Pod:
+		return KindPod, true
+	case *corev1.Namespace:
+		return KindNamespace, true
+	case *corev1.ServiceAccount:
+		return KindServiceAccount, true
+	case *corev1.Node:
+		return KindNode, true
+	case *gatewayv1.HTTPRoute:
+		return KindHTTPRoute, true
+	case *gatewayv1.ReferenceGrant, *gatewayv1beta1.ReferenceGrant:
+		return KindReferenceGrant, true
+	case *v1alpha1.Mesh:
+		return KindMesh, true
+	}
+	return "", false
+}

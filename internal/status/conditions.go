@@ -1,0 +1,57 @@
+package status
+
+import "strings"
+
+// The types of a route's conditions (Gateway API, RouteConditionType).
+const (
+	TypeAccepted         = "Accepted"
+	TypeResolvedRefs     = "ResolvedRefs"
+	TypePartiallyInvalid = "PartiallyInvalid"
+)
+
+// RouteTypes are the types of condition that Leno writes for a route. Conditions of other types are somebody else's.
+func RouteTypes() []string { return []string{TypeAccepted, TypeResolvedRefs, TypePartiallyInvalid} }
+
+// Accepted says that a route is in effect. Notes tell what a reader might not expect of it.
+func Accepted(notes []string) Condition {
+	message := "The route is in effect for the traffic to this Service"
+	if len(notes) > 0 {
+		message += ". Note: " + strings.Join(notes, "; ")
+	}
+	return Condition{Type: TypeAccepted, Status: true, Reason: ReasonAccepted, Message: message}
+}
+
+// NotAccepted says why a route is not in effect: the reason of the first problem and the text of all. At least one is
+// needed.
+func NotAccepted(problems []Problem) Condition {
+	return Condition{Type: TypeAccepted, Reason: problems[0].Reason, Message: texts(problems)}
+}
+
+// PartiallyInvalid says which rules of an accepted route are not in effect. The first words are the specification's.
+func PartiallyInvalid(problems []Problem) Condition {
+	return Condition{
+		Type: TypePartiallyInvalid, Status: true, Reason: ReasonUnsupportedValue,
+		Message: "Dropped Rule: " + texts(problems) + ". Requests that match a dropped rule are answered with 500",
+	}
+}
+
+// ResolvedRefs says whether all references of a route can be followed.
+func ResolvedRefs(problems []Problem) Condition {
+	if len(problems) == 0 {
+		return Condition{
+			Type: TypeResolvedRefs, Status: true, Reason: ReasonResolvedRefs, Message: "All references are resolved",
+		}
+	}
+	return Condition{
+		Type: TypeResolvedRefs, Reason: problems[0].Reason,
+		Message: texts(problems) + ". Requests for such a backend are answered with 500",
+	}
+}
+
+func texts(problems []Problem) string {
+	all := make([]string, len(problems))
+	for i, p := range problems {
+		all[i] = p.Text
+	}
+	return strings.Join(all, "; ")
+}
