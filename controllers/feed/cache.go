@@ -1,0 +1,79 @@
+package feed
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ByObject is how the manager's cache holds the kinds that come in numbers: without what nobody reads, and handed out
+// without copying, because the snapshot shares them and nobody changes them.
+func ByObject() map[client.Object]ctrlcache.ByObject {
+	lean := func(strip cache.TransformFunc) ctrlcache.ByObject {
+		return ctrlcache.ByObject{Transform: strip, UnsafeDisableDeepCopy: new(true)}
+	}
+	return map[client.Object]ctrlcache.ByObject{
+		&corev1.Pod{}:                lean(Strip),
+		&corev1.Node{}:               lean(Strip),
+		&corev1.Service{}:            lean(Strip),
+		&corev1.Namespace{}:          lean(Strip),
+		&corev1.ServiceAccount{}:     lean(Strip),
+		&discoveryv1.EndpointSlice{}: lean(Strip),
+	}
+}
+
+// Strip drops from an object what the mesh does not read. It is a cache transform: the object is still nobody else's.
+func Strip(obj any) (any, error) {
+	if o, ok := obj.(metav1.Object); ok {
+		o.SetManagedFields(nil)
+		o.SetAnnotations(ours(o.GetAnnotations()))
+	}
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		o.Finalizers = nil
+		o.Spec = leanPodSpec(o.Spec)
+		o.Status = corev1.PodStatus{Phase: o.Status.Phase, PodIP: o.Status.PodIP, PodIPs: o.Status.PodIPs}
+	case *corev1.Node:
+		o.Spec, o.Status = corev1.NodeSpec{}, corev1.NodeStatus{}
+	case *corev1.ServiceAccount:
+		o.Secrets, o.ImagePullSecrets = nil, nil
+	}
+	return obj, nil
+}
+
+// ours keeps the annotations of the mesh.
+func ours(all map[string]string) map[string]string {
+	var kept map[string]string
+	for k, v := range all {
+		if strings.HasPrefix(k, "mesh.leno.dev/") {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[k] = v
+		}
+	}
+	return kept
+}
+
+func leanPodSpec(s corev1.PodSpec) corev1.PodSpec {
+	return corev1.PodSpec{
+		NodeName:           s.NodeName,
+		ServiceAccountName: s.ServiceAccountName,
+		HostNetwork:        s.HostNetwork,
+		InitContainers:     leanContainers(s.InitContainers),
+		Containers:         leanContainers(s.Containers),
+	}
+}
+
+func leanContainers(all []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, 0, len(all))
+	for _, c := range all {
+		out = append(out, corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Ports, RestartPolicy: c.RestartPolicy})
+	}
+	return out
+}

@@ -1,0 +1,88 @@
+package feed
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/controllers/served"
+	"github.com/leno-mesh/leno/internal/snapshot"
+)
+
+//+kubebuilder:rbac:groups="",resources=services;pods;namespaces;serviceaccounts;nodes,verbs=get;list;watch
+//+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;referencegrants,verbs=get;list;watch
+//+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes,verbs=get;list;watch
+
+// row is one kind that the mesh reads.
+type row struct {
+	kind snapshot.Kind
+	new  func() client.Object
+	list func() client.ObjectList
+	// crd is what somebody else must have installed before the kind can be watched; nil for kinds that are always there.
+	crd *schema.GroupVersionKind
+	// newer is a later version of the same kind: where it is served, its row does the work.
+	newer *schema.GroupVersionKind
+}
+
+// state tells whether a row can be watched now, or ever.
+func (r row) state(mapper meta.RESTMapper) (state, error) {
+	if r.crd == nil {
+		return watchable, nil
+	}
+	if r.newer != nil {
+		if ok, err := served.Is(mapper, *r.newer); ok || err != nil {
+			return needless, err
+		}
+	}
+	ok, err := served.Is(mapper, *r.crd)
+	if ok {
+		return watchable, err
+	}
+	return absent, err
+}
+
+type state int
+
+const (
+	watchable state = iota
+	absent          // its definition is not installed yet
+	needless        // a newer version is served
+)
+
+// kinds is the table. A new kind is a row here and a map in the snapshot.
+var kinds = []row{
+	{kind: snapshot.KindMesh, new: object[v1alpha1.Mesh], list: objects[v1alpha1.MeshList]},
+	{kind: snapshot.KindNamespace, new: object[corev1.Namespace], list: objects[corev1.NamespaceList]},
+	{kind: snapshot.KindNode, new: object[corev1.Node], list: objects[corev1.NodeList]},
+	{kind: snapshot.KindServiceAccount, new: object[corev1.ServiceAccount], list: objects[corev1.ServiceAccountList]},
+	{kind: snapshot.KindService, new: object[corev1.Service], list: objects[corev1.ServiceList]},
+	{kind: snapshot.KindPod, new: object[corev1.Pod], list: objects[corev1.PodList]},
+	{kind: snapshot.KindEndpointSlice, new: object[discoveryv1.EndpointSlice], list: objects[discoveryv1.EndpointSliceList]},
+	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1.ReferenceGrant], list: objects[gatewayv1.ReferenceGrantList],
+		crd: &served.ReferenceGrant},
+	// Before Gateway API v1.5 the kind had no v1.
+	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1beta1.ReferenceGrant], list: objects[gatewayv1beta1.ReferenceGrantList],
+		crd: &served.ReferenceGrantV1Beta1, newer: &served.ReferenceGrant},
+	{kind: snapshot.KindHTTPRoute, new: object[gatewayv1.HTTPRoute], list: objects[gatewayv1.HTTPRouteList],
+		crd: &served.HTTPRoute},
+}
+
+func object[T any, P interface {
+	*T
+	client.Object
+}]() client.Object {
+	return P(new(T))
+}
+
+func objects[T any, P interface {
+	*T
+	client.ObjectList
+}]() client.ObjectList {
+	return P(new(T))
+}
