@@ -1,0 +1,91 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/leno-mesh/leno/test/cluster/host"
+	"github.com/leno-mesh/leno/test/cluster/layout"
+)
+
+// Down removes the cluster and all that it made: processes, mounts, network namespaces, cgroups, files.
+func (h Harness) Down() error {
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := layout.New(h.Name, h.Root, layout.MaxNodes, true)
+	if err != nil {
+		return err
+	}
+	if err := h.step("cluster "+h.Name+" removed", func() error { return h.clean(c) }); err != nil {
+		return err
+	}
+	return h.lastOneOut()
+}
+
+// clean needs no record of what was made: everything bears the cluster's name or lies in its folder.
+func (h Harness) clean(c layout.Cluster) error {
+	records, err := filepath.Glob(filepath.Join(c.Dir, "processes", "*"))
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if p, alive := host.ReadProcess(r); alive {
+			if err := p.Kill(syscall.SIGKILL); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := host.RemoveCgroup(c.Cgroup(), 20*time.Second); err != nil {
+		return err
+	}
+	if _, err := host.UnmountBelow(c.Dir); err != nil {
+		return err
+	}
+	names, err := host.NetNSWithPrefix("leno-cluster-" + c.Name + "-")
+	if err != nil {
+		return err
+	}
+	ours := regexp.MustCompile("^leno-cluster-" + regexp.QuoteMeta(c.Name) + "-[0-9]$")
+	for _, name := range names {
+		if ours.MatchString(name) {
+			if err := ip("netns", "del", name); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(removeOutside(c), os.RemoveAll(c.Dir))
+}
+
+// removeOutside removes the few files that containerd and CNI put outside our folder.
+func removeOutside(c layout.Cluster) error {
+	var errs []error
+	sockets, _ := filepath.Glob(filepath.Join(c.Dir, "*", "run", "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
+	for _, file := range sockets {
+		raw, _ := os.ReadFile(file)
+		for _, m := range shimSocket.FindAllSubmatch(raw, -1) {
+			errs = append(errs, remove(string(m[1])))
+		}
+	}
+	results, _ := filepath.Glob("/var/lib/cni/results/leno-cluster-" + c.Name + "-[0-9]-*")
+	for _, file := range results {
+		errs = append(errs, remove(file))
+	}
+	return errors.Join(errs...)
+}
+
+var shimSocket = regexp.MustCompile(`unix://(/run/containerd/s/[0-9a-f]{64})`)
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("clean up: %w", err)
+	}
+	return nil
+}
