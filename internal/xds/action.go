@@ -153,7 +153,7 @@ func fraction(numerator, denominator uint32) *typev3.FractionalPercent {
 }
 
 // backendExtras says in metadata what a weighted cluster has no field for: KeyBackends.
-func backendExtras(path mesh.PathMatch, backends []mesh.Backend) fields {
+func backendExtras(backends []mesh.Backend) fields {
 	all := fields{}
 	for i, b := range backends {
 		one := fields{}

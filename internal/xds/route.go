@@ -59,7 +59,7 @@ func route(index int, e mesh.Entry) *routev3.Route {
 		md.set(KeyFail, failure(noBackends))
 	default:
 		r.Action = &routev3.Route_Route{Route: forward(e.Match.Path, e.Rule)}
-		md.set(KeyBackends, backendExtras(e.Match.Path, e.Rule.Backends))
+		md.set(KeyBackends, backendExtras(e.Rule.Backends))
 	}
 	r.Metadata = md.proto()
 	return r

@@ -135,6 +135,8 @@ type Action struct {
 type Failure struct {
 	Status int
 	Reason string
+	// Message is for the access log and explanations, not for the client.
+	Message string
 }
 
 // HeaderChange is applied in the order remove, set, add. Names are in lower case.

@@ -1,0 +1,41 @@
+package config
+
+import "net/netip"
+
+// The type URLs of the resources a proxy understands.
+const (
+	ListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	SecretType   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+)
+
+// The names of the resources that each proxy asks for.
+const (
+	InboundName     = "inbound"
+	TrustBundleName = "trust-bundle"
+)
+
+// ListenerName is the name of the listener for an original destination, "outbound/10.96.0.10:80".
+func ListenerName(dst netip.AddrPort) string { return "outbound/" + dst.String() }
+
+// Destination is the one key of an original destination: IPv4 in its short form, no zone.
+func Destination(dst netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(dst.Addr().Unmap().WithZone(""), dst.Port())
+}
+
+// failCluster stands in for a backend that must fail.
+const failCluster = "dev.leno.fail"
+
+// Keys of filter metadata that carry what Envoy's API has no field for.
+const (
+	keyOrigin   = "dev.leno.origin"
+	keyWorkload = "dev.leno.workload"
+	keyListener = "dev.leno.listener"
+	keyInbound  = "dev.leno.inbound"
+	keyProxy    = "dev.leno.proxy"
+	keyCluster  = "dev.leno.cluster"
+	keyFail     = "dev.leno.fail"
+	keyBackends = "dev.leno.backends"
+)
