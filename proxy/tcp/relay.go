@@ -1,0 +1,151 @@
+// Package tcp relays bytes between two connections: each direction ends by itself, an idle connection holds no buffer,
+// bulk between plain sockets moves in the kernel.
+package tcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Idle is the default time without a byte in either direction after which a relay ends.
+const Idle = time.Hour
+
+// ErrIdle says that a relay was ended because nothing moved.
+var ErrIdle = errors.New("idle timeout")
+
+// Relay joins two connections.
+type Relay struct {
+	// Idle is the longest time without a byte in either direction.
+	Idle time.Duration
+	active atomic.Int64 // unix nanoseconds of the last byte
+
+	toServer, toClient atomic.Int64
+}
+
+// Result is what a finished relay did.
+type Result struct {
+	ToServer int64 // bytes
+	ToClient int64
+	// Err is nil when both sides ended their direction.
+	Err error
+}
+
+// New returns a relay with an idle timeout; 0: the default.
+func New(idle time.Duration) *Relay {
+	if idle == 0 {
+		idle = Idle
+	}
+	return &Relay{Idle: idle}
+}
+
+// Run moves bytes until both directions ended, one of them broke, nothing moved for the idle time, or ctx ended. It
+// closes both connections; when something broke, so that the peers see a reset too.
+func (r *Relay) Run(ctx context.Context, client, server net.Conn) Result {
+	r.touch()
+	stop := context.AfterFunc(ctx, func() { abort(client, server) })
+	defer stop()
+	errs := make(chan error, 2)
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		errs <- r.direction(client, server, &r.toClient)
+	}()
+	errs <- r.direction(server, client, &r.toServer)
+	// The first error has aborted both, so the other direction ends too.
+	wg.Wait()
+	_, _ = client.Close(), server.Close()
+	first, second := <-errs, <-errs
+	if first == nil {
+		first = second
+	}
+	if ctx.Err() != nil {
+		first = ctx.Err()
+	}
+	return Result{ToServer: r.toServer.Load(), ToClient: r.toClient.Load(), Err: first}
+}
+
+// direction copies src to dst to the end, and then ends dst's direction.
+func (r *Relay) direction(dst, src net.Conn, count *atomic.Int64) error {
+	err := r.copy(dst, src, count)
+	if err == nil {
+		err = closeWrite(dst)
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || isNotConnected(err) {
+			err = nil // the other direction has ended it all
+		}
+	}
+	if err != nil {
+		abort(dst, src)
+	}
+	return err
+}
+
+// touch notes that a byte moved.
+func (r *Relay) touch() { r.active.Store(time.Now().UnixNano()) }
+
+// expired tells whether nothing moved for the idle time.
+func (r *Relay) expired() bool {
+	return time.Now().UnixNano()-r.active.Load() >= int64(r.Idle)
+}
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
+}
+
+// abort closes at once. A plain socket sends a reset, so that the peer does not take it for a proper end.
+func abort(conns ...net.Conn) {
+	for _, c := range conns {
+		if tcp, ok := plain(c); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// plain finds the TCP socket of a connection that carries nothing but itself. Wrappers that were looked into have Take
+// for the bytes that were read ahead; TLS has not.
+func plain(c net.Conn) (*net.TCPConn, bool) {
+	for {
+		switch v := c.(type) {
+		case *net.TCPConn:
+			return v, true
+		case interface {
+			Take() []byte
+			NetConn() net.Conn
+		}:
+			c = v.NetConn()
+		default:
+			return nil, false
+		}
+	}
+}
+
+// ahead takes the bytes that were read ahead out of the wrappers, outermost first.
+func ahead(c net.Conn) []byte {
+	var bytes []byte
+	for {
+		v, ok := c.(interface {
+			Take() []byte
+			NetConn() net.Conn
+		})
+		if !ok {
+			return bytes
+		}
+		bytes = append(bytes, v.Take()...)
+		c = v.NetConn()
+	}
+}
+
+func isNotConnected(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "close" || errors.Is(err, io.ErrClosedPipe)
+}
