@@ -12,7 +12,6 @@ import (
 	"github.com/leno-mesh/leno/proxy/config"
 )
 
-
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 var (
@@ -247,4 +246,3 @@ func TestTrustBundle(t *testing.T) {
 		t.Errorf("%q, %v", got.Bundle, err)
 	}
 }
-

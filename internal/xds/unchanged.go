@@ -1,0 +1,61 @@
+package xds
+
+import "github.com/leno-mesh/leno/internal/mesh"
+
+// Unchanged tells, from pointers alone, that a resource is surely the same in both meshes, for whoever asks. False says
+// nothing. It pays where only endpoints changed: everything else is then shared between the two.
+func Unchanged(old, next *mesh.Mesh, typeURL, name string) bool {
+	switch typeURL {
+	case ListenerType:
+		return sameListener(old, next, name)
+	case RouteType:
+		sp, _, ok := parseRoute(name)
+		return ok && sameService(old, next, sp)
+	case ClusterType, EndpointType:
+		if pod, ok := parsePodCluster(name); ok {
+			return sameWorkload(old, next, old.WorkloadByIP[pod.Addr()], next.WorkloadByIP[pod.Addr()])
+		}
+		sp, ok := parseCluster(name)
+		return ok && sameService(old, next, sp) && sameEndpoints(old, next, sp)
+	}
+	return false
+}
+
+func sameListener(old, next *mesh.Mesh, name string) bool {
+	dst, ok := parseListener(name)
+	if !ok {
+		return false // the inbound listener, too: it is the pod's own and cheap
+	}
+	sp, ok := next.Frontends[dst]
+	if ok {
+		return old.Frontends[dst] == sp && sameService(old, next, sp)
+	}
+	if _, was := old.Frontends[dst]; was {
+		return false
+	}
+	return sameWorkload(old, next, old.WorkloadByIP[dst.Addr()], next.WorkloadByIP[dst.Addr()])
+}
+
+func sameService(old, next *mesh.Mesh, sp mesh.ServicePort) bool {
+	s := next.Services[sp.Name]
+	return s != nil && old.Services[sp.Name] == s
+}
+
+func sameWorkload(old, next *mesh.Mesh, was, is mesh.Name) bool {
+	w := next.Workloads[is]
+	return w != nil && was == is && old.Workloads[was] == w
+}
+
+// sameEndpoints compares slices by where they are stored, and the pods behind them by pointer.
+func sameEndpoints(old, next *mesh.Mesh, sp mesh.ServicePort) bool {
+	a, b := old.Endpoints[sp], next.Endpoints[sp]
+	if len(a) != len(b) || len(a) > 0 && &a[0] != &b[0] {
+		return false
+	}
+	for _, e := range b {
+		if old.Workloads[e.Workload] != next.Workloads[e.Workload] {
+			return false
+		}
+	}
+	return true
+}
