@@ -7,9 +7,9 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -23,9 +23,10 @@ var ErrIdle = errors.New("idle timeout")
 type Relay struct {
 	// Idle is the longest time without a byte in either direction.
 	Idle time.Duration
-	active atomic.Int64 // unix nanoseconds of the last byte
 
-	toServer, toClient atomic.Int64
+	active             atomic.Int64          // unix nanoseconds of the last byte
+	toServer, toClient atomic.Int64          // bytes
+	cause              atomic.Pointer[error] // what broke first
 }
 
 // Result is what a finished relay did.
@@ -50,40 +51,31 @@ func (r *Relay) Run(ctx context.Context, client, server net.Conn) Result {
 	r.touch()
 	stop := context.AfterFunc(ctx, func() { abort(client, server) })
 	defer stop()
-	errs := make(chan error, 2)
 	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		errs <- r.direction(client, server, &r.toClient)
-	}()
-	errs <- r.direction(server, client, &r.toServer)
-	// The first error has aborted both, so the other direction ends too.
-	wg.Wait()
+	wg.Go(func() { r.direction(client, server, &r.toClient) })
+	r.direction(server, client, &r.toServer)
+	wg.Wait() // a direction that fails aborts both connections, so the other one ends too
 	_, _ = client.Close(), server.Close()
-	first, second := <-errs, <-errs
-	if first == nil {
-		first = second
+	result := Result{ToServer: r.toServer.Load(), ToClient: r.toClient.Load(), Err: ctx.Err()}
+	if cause := r.cause.Load(); cause != nil && result.Err == nil {
+		result.Err = *cause
 	}
-	if ctx.Err() != nil {
-		first = ctx.Err()
-	}
-	return Result{ToServer: r.toServer.Load(), ToClient: r.toClient.Load(), Err: first}
+	return result
 }
 
 // direction copies src to dst to the end, and then ends dst's direction.
-func (r *Relay) direction(dst, src net.Conn, count *atomic.Int64) error {
+func (r *Relay) direction(dst, src net.Conn, count *atomic.Int64) {
 	err := r.copy(dst, src, count)
 	if err == nil {
 		err = closeWrite(dst)
-		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || isNotConnected(err) {
-			err = nil // the other direction has ended it all
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) || errors.Is(err, io.ErrClosedPipe) {
+			err = nil // its peer is gone already, and has said why to the other direction
 		}
 	}
 	if err != nil {
+		r.cause.CompareAndSwap(nil, &err)
 		abort(dst, src)
 	}
-	return err
 }
 
 // touch notes that a byte moved.
@@ -143,9 +135,4 @@ func ahead(c net.Conn) []byte {
 		bytes = append(bytes, v.Take()...)
 		c = v.NetConn()
 	}
-}
-
-func isNotConnected(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "close" || errors.Is(err, io.ErrClosedPipe)
 }
