@@ -176,7 +176,7 @@ func kubeconfig(_ context.Context, h cluster.Harness, _ []string) error {
 func makeImage(_ context.Context, h cluster.Harness, args []string) error {
 	f := flags("image")
 	spec := image.Spec{Files: map[string]string{}}
-	f.StringVar(&spec.Name, "name", "", "image `name`, with a tag other than latest")
+	f.StringVar(&spec.Name, "name", "", "image `name`; without a tag it gets one that stands for its content")
 	f.StringVar(&spec.Binary, "bin", "", "`path` of a static binary")
 	f.StringVar(&spec.Entrypoint, "entrypoint", "", "`path` of the binary in the image (default /NAME-OF-BINARY)")
 	f.StringVar(&spec.User, "user", "", "numeric `uid` or uid:gid (default root)")
@@ -198,7 +198,11 @@ func makeImage(_ context.Context, h cluster.Harness, args []string) error {
 	if spec.Name == "" || spec.Binary == "" {
 		return errors.New("image: --name and --bin are needed")
 	}
-	return h.Image(spec)
+	name, err := h.Image(spec)
+	if err == nil {
+		fmt.Println(name)
+	}
+	return err
 }
 
 func load(_ context.Context, h cluster.Harness, args []string) error {

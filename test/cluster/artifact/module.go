@@ -3,6 +3,7 @@ package artifact
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 )
 
@@ -10,6 +11,7 @@ import (
 func ModuleDir(module string) (string, error) {
 	cmd := exec.Command("go", "mod", "download", "-json", module)
 	cmd.Dir = "/" // outside every module: the version asked for counts, not that of a go.mod nearby
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN="+GoVersion, "GOWORK=off")
 	out, err := cmd.Output()
 	var answer struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &answer); jsonErr != nil || err != nil || answer.Dir == "" {

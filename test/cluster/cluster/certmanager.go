@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/leno-mesh/leno/test/cluster/artifact"
@@ -12,9 +13,9 @@ import (
 )
 
 const (
-	certManagerModule = "github.com/cert-manager/cert-manager@v1.21.2"
-	certManagerImage  = "leno.dev/cluster/cert-manager"
-	certManagerTag    = "v1.21.2"
+	certManagerVersion = "v1.21.2"
+	certManagerModule  = "github.com/cert-manager/cert-manager@" + certManagerVersion
+	certManagerImage   = "leno.dev/cluster/cert-manager"
 )
 
 // CertManager deploys cert-manager as its own chart has it, with images made here, and waits until all of it serves.
@@ -35,10 +36,12 @@ func (h Harness) CertManager(ctx context.Context, autoApprove bool) error {
 	if err != nil {
 		return err
 	}
+	// A tag that follows the content: pods are replaced when the programs change.
+	tag := certManagerVersion + strings.TrimPrefix(filepath.Base(dir), "certmanager")
 	err = h.step("cert-manager images", func() error {
 		for _, program := range []string{"controller", "cainjector", "webhook"} {
-			err := h.Image(image.Spec{
-				Name: certManagerImage + "-" + program + ":" + certManagerTag, Binary: filepath.Join(dir, "certmanager"), Entrypoint: "/" + program, User: "1000",
+			_, err := h.Image(image.Spec{
+				Name: certManagerImage + "-" + program + ":" + tag, Binary: filepath.Join(dir, "certmanager"), Entrypoint: "/" + program, User: "1000",
 			})
 			if err != nil {
 				return err
@@ -50,7 +53,7 @@ func (h Harness) CertManager(ctx context.Context, autoApprove bool) error {
 		return err
 	}
 	err = h.step("cert-manager applied", func() error {
-		args := []string{"--chart=" + filepath.Join(chart, "deploy", "charts", "cert-manager"), "--images=" + certManagerImage, "--tag=" + certManagerTag}
+		args := []string{"--chart=" + filepath.Join(chart, "deploy", "charts", "cert-manager"), "--images=" + certManagerImage, "--tag=" + tag, "--version=" + certManagerVersion}
 		out, err := exec.Command(filepath.Join(dir, "manifests"), append(args, fmt.Sprintf("--auto-approve=%t", autoApprove))...).Output()
 		if err != nil {
 			return fmt.Errorf("render the chart: %w", err)

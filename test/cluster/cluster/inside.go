@@ -72,17 +72,17 @@ func (h Harness) apply(c layout.Cluster, s state, manifest string) error {
 	return err
 }
 
-// Image builds an image and loads it into every node.
-func (h Harness) Image(spec image.Spec) error {
+// Image builds an image, loads it into every node and returns its full name.
+func (h Harness) Image(spec image.Spec) (string, error) {
 	c, s, err := h.load()
 	if err != nil {
-		return err
+		return "", err
 	}
-	file, err := h.writeImage(c, spec)
+	name, file, err := h.writeImage(c, spec)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return h.loadAll(c, s, file)
+	return name, h.loadAll(c, s, file)
 }
 
 // Load imports an image tarball (docker save or OCI layout) into every node.
@@ -103,18 +103,23 @@ func (h Harness) loadAll(c layout.Cluster, s state, file string) error {
 	return nil
 }
 
-func (h Harness) writeImage(c layout.Cluster, spec image.Spec) (string, error) {
+// writeImage returns the image's full name and its tarball.
+func (h Harness) writeImage(c layout.Cluster, spec image.Spec) (name, file string, err error) {
 	spec.Arch = runtime.GOARCH
-	file := filepath.Join(c.Dir, "images", strings.NewReplacer("/", "_", ":", "_").Replace(spec.Name)+".tar")
+	built, err := image.Build(spec)
+	if err != nil {
+		return "", "", err
+	}
+	file = filepath.Join(c.Dir, "images", strings.NewReplacer("/", "_", ":", "_").Replace(built.Name)+".tar")
 	f, err := os.Create(file)
 	if err != nil {
-		return "", fmt.Errorf("image file: %w", err)
+		return "", "", fmt.Errorf("image file: %w", err)
 	}
 	defer f.Close()
-	if err := image.Write(f, spec); err != nil {
-		return "", err
+	if err := built.Write(f); err != nil {
+		return "", "", err
 	}
-	return file, f.Close()
+	return built.Name, file, f.Close()
 }
 
 // importImage waits for containerd, which may just have been started.
@@ -139,7 +144,7 @@ func (h Harness) buildSystemImages(c layout.Cluster) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		file, err := h.writeImage(c, image.Spec{Name: b.image, Binary: filepath.Join(dir, b.artifact.Name)})
+		_, file, err := h.writeImage(c, image.Spec{Name: b.image, Binary: filepath.Join(dir, b.artifact.Name)})
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ import (
 
 // Spec is one image.
 type Spec struct {
-	Name       string            // as manifests name it; without a tag ":latest", which is pulled by default and so fails
+	Name       string            // as manifests name it; without a tag it gets one that stands for its content
 	Binary     string            // path of a static binary; it becomes Entrypoint
 	Entrypoint string            // absolute path in the image; "" is "/" and the binary's base name
 	Links      []string          // names beside Entrypoint, or absolute paths, that lead to it
@@ -39,44 +39,50 @@ var epoch = time.Unix(0, 0).UTC()
 // passwd names the users that images here run as; programs that look themselves up find an answer.
 const passwd = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\nleno:x:1338:1338:leno:/:/sbin/nologin\n"
 
-// Reference is the full name under which a manifest's short name is looked up, docker.io/library/x:tag for x:tag.
-func Reference(short string) (string, error) {
-	ref, err := name.ParseReference(short)
-	if err != nil {
-		return "", fmt.Errorf("image name %q: %w", short, err)
-	}
-	full := ref.Name()
-	// The library spells the default registry by its host name, containerd by its domain.
-	return strings.Replace(full, name.DefaultRegistry+"/", "docker.io/", 1), nil
+// Image is a built image under its full name, docker.io/library/x:tag for x:tag: the one by which a manifest's is looked up.
+type Image struct {
+	Name    string
+	content v1.Image
+	tag     name.Tag
 }
 
-// Write writes the image as a tarball to w.
-func Write(w io.Writer, s Spec) error {
-	full, err := Reference(s.Name)
+// Build makes the image.
+func Build(s Spec) (Image, error) {
+	tag, err := name.NewTag(s.Name)
 	if err != nil {
-		return err
-	}
-	ref, err := name.ParseReference(full)
-	if err != nil {
-		return fmt.Errorf("image name %q: %w", full, err)
+		return Image{}, fmt.Errorf("image name %q: %w", s.Name, err)
 	}
 	if s.Entrypoint == "" {
 		s.Entrypoint = "/" + filepath.Base(s.Binary)
 	}
 	content, err := layer(s)
 	if err != nil {
-		return fmt.Errorf("image %s: %w", s.Name, err)
+		return Image{}, fmt.Errorf("image %s: %w", s.Name, err)
 	}
 	img, err := mutate.AppendLayers(empty.Image, static.NewLayer(content, types.DockerUncompressedLayer))
 	if err != nil {
-		return fmt.Errorf("image %s: %w", s.Name, err)
+		return Image{}, fmt.Errorf("image %s: %w", s.Name, err)
 	}
 	img, err = mutate.ConfigFile(img, config(s, img))
 	if err != nil {
-		return fmt.Errorf("image %s: %w", s.Name, err)
+		return Image{}, fmt.Errorf("image %s: %w", s.Name, err)
 	}
-	if err := tarball.Write(ref, img, w); err != nil {
-		return fmt.Errorf("write image %s: %w", s.Name, err)
+	if !strings.HasSuffix(s.Name, ":"+tag.TagStr()) {
+		digest, err := img.ConfigName()
+		if err != nil {
+			return Image{}, fmt.Errorf("image %s: %w", s.Name, err)
+		}
+		tag = tag.Context().Tag(digest.Hex[:12])
+	}
+	// The library spells the default registry by its host name, containerd by its domain.
+	full := strings.Replace(tag.Name(), name.DefaultRegistry+"/", "docker.io/", 1)
+	return Image{Name: full, content: img, tag: tag}, nil
+}
+
+// Write writes the image as a tarball.
+func (i Image) Write(w io.Writer) error {
+	if err := tarball.Write(i.tag, i.content, w); err != nil {
+		return fmt.Errorf("write image %s: %w", i.Name, err)
 	}
 	return nil
 }
