@@ -1,0 +1,202 @@
+package certificates
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/controllers/served"
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+//+kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+//+kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+// Options are what Setup cannot know.
+type Options struct {
+	// Propagation is how long a new root is spread before it signs.
+	Propagation time.Duration
+	// OnBundle gets each new trust bundle, as PEM, on every replica. It must not block.
+	OnBundle func(pem []byte)
+}
+
+// Parts are what the rest of the manager uses.
+type Parts struct {
+	Trust         *Trust
+	Authenticator *Authenticator
+	Signer        *Signer
+}
+
+// ByObject is how the manager's cache holds what this package reads: only the operator's namespace, and only the trust
+// bundles of the others.
+func ByObject() map[client.Object]cache.ByObject {
+	ownNamespace := cache.ByObject{Namespaces: map[string]cache.Config{mesh.SystemNamespace: {}}}
+	return map[client.Object]cache.ByObject{
+		&corev1.Secret{}:            ownNamespace,
+		&cmapi.Issuer{}:             ownNamespace,
+		&cmapi.Certificate{}:        ownNamespace,
+		&cmapi.CertificateRequest{}: ownNamespace,
+		&corev1.ConfigMap{}:         {Field: fields.OneTermEqualSelector("metadata.name", mesh.TrustBundleName)},
+	}
+}
+
+// Setup adds everything to the manager. What needs cert-manager starts when the cluster serves its kinds.
+func Setup(mgr manager.Manager, o Options) (*Parts, error) {
+	trust := &Trust{}
+	parts := &Parts{
+		Trust:         trust,
+		Authenticator: NewAuthenticator(mgr.GetClient()),
+		Signer:        NewSigner(mgr.GetClient(), mgr.GetAPIReader(), trust, mgr.GetEventRecorder("leno-certificates")),
+	}
+	for _, add := range []func(manager.Manager) error{
+		func(mgr manager.Manager) error { return addFollower(mgr, trust, o.OnBundle) },
+		addSpreader,
+	} {
+		if err := add(mgr); err != nil {
+			return nil, fmt.Errorf("certificates: %w", err)
+		}
+	}
+	return parts, mgr.Add(everyReplica(func(ctx context.Context) error {
+		if served.Wait(ctx, mgr.GetRESTMapper(), served.Issuer, served.Certificate, served.CertificateRequest) != nil {
+			return nil // shutting down
+		}
+		if err := deliver(ctx, mgr.GetCache(), parts.Signer); err != nil {
+			return err
+		}
+		for _, add := range []func(manager.Manager) error{
+			addChainKeeper,
+			func(mgr manager.Manager) error { return addRootKeeper(mgr, o.Propagation) },
+			addReviewer,
+		} {
+			if err := add(mgr); err != nil {
+				return fmt.Errorf("certificates: %w", err)
+			}
+		}
+		return nil
+	}))
+}
+
+// everyReplica is a Runnable that does not wait for leadership.
+type everyReplica func(context.Context) error
+
+// Start runs it.
+func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection is false.
+func (everyReplica) NeedLeaderElection() bool { return false }
+
+// deliver tells the signer of every change of a CertificateRequest.
+func deliver(ctx context.Context, from cache.Cache, signer *Signer) error {
+	informer, err := from.GetInformer(ctx, &cmapi.CertificateRequest{})
+	if err != nil {
+		return fmt.Errorf("watch CertificateRequests: %w", err)
+	}
+	tell := func(obj any) {
+		if r, ok := obj.(*cmapi.CertificateRequest); ok {
+			signer.Deliver(r)
+		}
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, now any) { tell(now) }})
+	return err
+}
+
+// one is the request of reconcilers that always look at everything.
+var one = reconcile.Request{NamespacedName: own("all")}
+
+func always(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{one} }
+
+func inOwnNamespace(names ...string) predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(o client.Object) bool {
+		if o.GetNamespace() != mesh.SystemNamespace {
+			return false
+		}
+		for _, n := range names {
+			if o.GetName() == n {
+				return true
+			}
+		}
+		return len(names) == 0
+	})
+}
+
+func addFollower(mgr manager.Manager, trust *Trust, onBundle func([]byte)) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("chain-follower").
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(always)).
+		WithEventFilter(inOwnNamespace(ServingSecret, SigningSecret, mesh.TrustBundleName)).
+		WithOptions(controller.Options{NeedLeaderElection: new(false)}).
+		Complete(&follower{live: mgr.GetAPIReader(), trust: trust, onBundle: onBundle})
+}
+
+func addSpreader(mgr manager.Manager) error {
+	r := &spreader{client: mgr.GetClient()}
+	// A change of the bundle in leno-system concerns all namespaces, one of a copy only its own.
+	namespaces := func(ctx context.Context, o client.Object) []reconcile.Request {
+		if o.GetNamespace() != mesh.SystemNamespace {
+			return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: o.GetNamespace()}}}
+		}
+		var list corev1.NamespaceList
+		if err := mgr.GetClient().List(ctx, &list); err != nil {
+			return nil
+		}
+		var all []reconcile.Request
+		for _, ns := range list.Items {
+			all = append(all, reconcile.Request{NamespacedName: client.ObjectKey{Name: ns.Name}})
+		}
+		return all
+	}
+	namespace := func(_ context.Context, o client.Object) []reconcile.Request {
+		if !needsBundle(o) {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: o.GetNamespace()}}}
+	}
+	return ctrl.NewControllerManagedBy(mgr).Named("trust-spreader").
+		For(&corev1.Namespace{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(namespace)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(namespaces)).
+		Complete(r)
+}
+
+func addChainKeeper(mgr manager.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("chain-keeper").
+		Watches(&v1alpha1.Mesh{}, handler.EnqueueRequestsFromMapFunc(always)).
+		Watches(&cmapi.Issuer{}, handler.EnqueueRequestsFromMapFunc(always)).
+		Watches(&cmapi.Certificate{}, handler.EnqueueRequestsFromMapFunc(always)).
+		Complete(&chainKeeper{client: mgr.GetClient()})
+}
+
+func addRootKeeper(mgr manager.Manager, propagation time.Duration) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("root-keeper").
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(always)).
+		Watches(&cmapi.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(always)).
+		WithEventFilter(predicate.Or(
+			inOwnNamespace(CACertificate, SigningSecret, mesh.TrustBundleName),
+			predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[LabelWorkload] != "" }),
+		)).
+		Complete(&rootKeeper{
+			client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("leno-certificates"),
+			now: time.Now, propagation: propagation,
+		})
+}
+
+func addReviewer(mgr manager.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("certificate-reviewer").
+		For(&cmapi.CertificateRequest{}).
+		Complete(&reviewer{client: mgr.GetClient(), events: mgr.GetEventRecorder("leno-certificates"), now: time.Now})
+}
