@@ -53,7 +53,7 @@ func (t tables) attach(r *route, ref gatewayv1.ParentReference, parent mesh.Name
 	resolved := status.ResolvedRefs(rules.references)
 	ports, notes, wrong := portsFor(ref, parent, svc, refs)
 	if wrong != nil {
-		return []status.Condition{status.NotAccepted([]status.Problem{*wrong}), resolved}
+		return []status.Condition{status.Unattached(*wrong), resolved}
 	}
 	key := tableKey{}
 	if roleOf(parent, r.name) == roleConsumer {
@@ -65,7 +65,7 @@ func (t tables) attach(r *route, ref gatewayv1.ParentReference, parent mesh.Name
 	}
 	switch {
 	case rules.invalid == rules.rules:
-		return []status.Condition{status.NotAccepted(rules.problems), resolved}
+		return []status.Condition{status.Invalid(rules.problems), resolved}
 	case rules.invalid > 0:
 		return []status.Condition{
 			status.Accepted(append(notes, r.notes...)), resolved, status.PartiallyInvalid(rules.problems),
@@ -123,7 +123,7 @@ func portsFor(
 		case ref.Port != nil && int(*ref.Port) != int(port.Number):
 		case ref.SectionName != nil && *ref.SectionName != "" && string(*ref.SectionName) != port.Name:
 		case port.Protocol == mesh.ProtocolTCP || port.Protocol == mesh.ProtocolTLS:
-			opaque = append(opaque, fmt.Sprintf("port %s, declared as %s,", portLabel(port.Number, port.Name), port.Protocol))
+			opaque = append(opaque, fmt.Sprintf("port %s, declared as %s", portLabel(port.Number, port.Name), port.Protocol))
 		default:
 			ports = append(ports, port.Number)
 		}
@@ -132,9 +132,9 @@ func portsFor(
 	case len(ports) == 0 && len(opaque) == 0:
 		return nil, nil, ptr(status.ParentPortMissing(parent, wantedPort(ref), portList(refs.services[parent])))
 	case len(ports) == 0:
-		return nil, nil, ptr(status.ParentPortOpaque(parent, strings.Join(opaque, " and ")))
+		return nil, nil, ptr(status.ParentPortOpaque(parent, strings.Join(opaque, ", and ")))
 	case len(opaque) > 0:
-		notes = append(notes, strings.Join(opaque, " and ")+" cannot carry HTTP that can be routed and is left as it is")
+		notes = append(notes, "the route does not apply to "+strings.Join(opaque, ", and "))
 	}
 	return ports, notes, nil
 }

@@ -20,22 +20,14 @@ type endpoints struct {
 // all finds the endpoints of each port of each Service. Ports without endpoints are not in the map.
 func (e *endpoints) all(services map[mesh.Name]*mesh.Service) map[mesh.ServicePort][]mesh.Endpoint {
 	out := make(map[mesh.ServicePort][]mesh.Endpoint, len(services))
-	for _, svc := range services {
-		e.replace(out, svc)
-	}
-	return out
-}
-
-// replace puts the endpoints of one Service into out.
-func (e *endpoints) replace(out map[mesh.ServicePort][]mesh.Endpoint, svc *mesh.Service) {
-	for _, port := range svc.Ports {
-		key := mesh.ServicePort{Name: svc.Name, Port: port.Number}
-		if list := e.of(svc, port); len(list) > 0 {
-			out[key] = list
-		} else {
-			delete(out, key)
+	for name, svc := range services {
+		for _, port := range svc.Ports {
+			if list := e.of(svc, port); len(list) > 0 {
+				out[mesh.ServicePort{Name: name, Port: port.Number}] = list
+			}
 		}
 	}
+	return out
 }
 
 // of reads the slices of a Service for one port, in the order of addresses. Slices find their port by its name. The same

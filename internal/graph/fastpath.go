@@ -3,6 +3,7 @@ package graph
 import (
 	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
@@ -10,7 +11,8 @@ import (
 
 // Endpoints is the short way for the most frequent news: prev, which must be what Build or Endpoints made of the Snapshot that
 // s was made from by With, with new endpoints for the Services whose EndpointSlices changed. Everything else is shared with
-// prev, the endpoints of other Services too. It is nil when more than endpoints changed; then Build is needed.
+// prev, the endpoints of other Services too. It is prev itself when nothing changed that anyone reads, and nil when more than
+// endpoints changed; then Build is needed.
 func Endpoints(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) *mesh.Mesh {
 	changes := s.Changes()
 	for kind := range changes.Kinds {
@@ -27,13 +29,29 @@ func Endpoints(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) *mesh.Mesh {
 		}
 	}
 	e := &endpoints{snapshot: s, workloads: prev.Workloads, byIP: prev.WorkloadByIP}
-	next := *prev
-	if len(touched) > 0 {
-		next.Endpoints = maps.Clone(prev.Endpoints)
-	}
+	changed := map[mesh.ServicePort][]mesh.Endpoint{}
 	for name := range touched {
-		if svc := prev.Services[name]; svc != nil {
-			e.replace(next.Endpoints, svc)
+		svc := prev.Services[name]
+		if svc == nil {
+			continue
+		}
+		for _, port := range svc.Ports {
+			key := mesh.ServicePort{Name: name, Port: port.Number}
+			if list := e.of(svc, port); !slices.Equal(list, prev.Endpoints[key]) {
+				changed[key] = list
+			}
+		}
+	}
+	if len(changed) == 0 {
+		return prev
+	}
+	next := *prev
+	next.Endpoints = maps.Clone(prev.Endpoints)
+	for key, list := range changed {
+		if len(list) > 0 {
+			next.Endpoints[key] = list
+		} else {
+			delete(next.Endpoints, key)
 		}
 	}
 	return &next

@@ -146,9 +146,13 @@ func (c *ruleCompiler) value(where, name, kind, value string) mesh.ValueMatch {
 	return mesh.ValueMatch{}
 }
 
-// regex checks an expression here, so that no proxy ever sees a bad one.
+// regex checks an expression here, so that no proxy ever sees a bad one: alone, and anchored as proxies use it.
 func (c *ruleCompiler) regex(where, expression string) {
-	if _, err := regexp.Compile(`^(?:` + expression + `)$`); err != nil {
+	_, err := regexp.Compile(expression)
+	if err == nil {
+		_, err = regexp.Compile(`^(?:` + expression + `)$`)
+	}
+	if err != nil {
 		c.reject(status.Unsupported("%.100s: %.100q is no RE2 expression: %v", where, expression, err))
 	}
 }

@@ -125,7 +125,11 @@ func (w *worker) work(events []snapshot.Event) {
 	}
 	w.state = next
 	if w.mesh != nil {
-		if quick := graph.Endpoints(next, w.mesh, w.opts.Graph); quick != nil {
+		quick := graph.Endpoints(next, w.mesh, w.opts.Graph)
+		if quick == w.mesh {
+			return
+		}
+		if quick != nil {
 			w.mesh = quick
 			w.opts.Publish(quick)
 			w.observe(Batch{Events: len(events), Duration: time.Since(start)})

@@ -21,10 +21,18 @@ func Accepted(notes []string) Condition {
 	return Condition{Type: TypeAccepted, Status: true, Reason: ReasonAccepted, Message: message}
 }
 
-// NotAccepted says why a route is not in effect: the reason of the first problem and the text of all. At least one is
-// needed.
-func NotAccepted(problems []Problem) Condition {
-	return Condition{Type: TypeAccepted, Reason: problems[0].Reason, Message: texts(problems)}
+// Unattached says why a route has no effect at all on a parent.
+func Unattached(p Problem) Condition {
+	return Condition{Type: TypeAccepted, Reason: p.Reason, Message: p.Text}
+}
+
+// Invalid says what is wrong with a route of which no rule is valid: the reason of the first problem and the text of all. At
+// least one is needed.
+func Invalid(problems []Problem) Condition {
+	return Condition{
+		Type: TypeAccepted, Reason: problems[0].Reason,
+		Message: "No rule of the route is valid: " + texts(problems) + ". Requests that match it are answered with 500",
+	}
 }
 
 // PartiallyInvalid says which rules of an accepted route are not in effect. The first words are the specification's.

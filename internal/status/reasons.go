@@ -66,7 +66,7 @@ func ParentPortMissing(service mesh.Name, wanted, has string) Problem {
 // ParentPortOpaque: the port carries something that is not HTTP as far as anyone can see.
 func ParentPortOpaque(service mesh.Name, ports string) Problem {
 	return problem(ReasonNoMatchingParent,
-		"no HTTP can be seen on %s of Service %s: if the port carries plain HTTP, give it appProtocol: http", ports, service)
+		"no HTTP can be seen on Service %s, %s: if the port carries plain HTTP, give it appProtocol: http", service, ports)
 }
 
 // What can be wrong with a backendRef.
@@ -84,7 +84,7 @@ func BackendPortMissing(service mesh.Name, port int, has string) Problem {
 
 // BackendPortUnset: a reference to a Service must name a port.
 func BackendPortUnset(service mesh.Name) Problem {
-	return problem(ReasonUnsupportedValue, "the reference to Service %s names no port: set port to one of the Service's ports", service)
+	return problem(ReasonBackendNotFound, "the reference to Service %s names no port: set port to one of the Service's ports", service)
 }
 
 // BackendProtocol: the port cannot be spoken to with HTTP.
