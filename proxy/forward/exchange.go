@@ -1,0 +1,239 @@
+package forward
+
+import (
+	"sync"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/lb"
+	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/plan"
+	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+)
+
+// exchange is everything that one request and its response need. It is pooled: a connection that rests has none.
+type exchange struct {
+	in  reader // from the client
+	up  reader // from the backend
+	out []byte // what is written next; the whole request until a response begins
+
+	req      msg.Request
+	resp     msg.Response
+	upChunks http1.Chunks
+	body     body
+	pump     pump
+	mirrors  []*plan.Cluster // drawn for this request
+
+	dest     *plan.Destination
+	rule     *plan.Rule
+	backend  *plan.Backend
+	endpoint *lb.Endpoint
+	conn     *pool.Conn
+
+	rec       telemetry.Request
+	start     time.Time
+	until     time.Time // when the exchange must be over; zero: never
+	untilKind fail.Kind
+	headSent  bool // the client has got a final response head
+	counted   bool // in the server's number of requests
+	isHead    bool
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func newExchange() *exchange {
+	x := exchanges.Get().(*exchange)
+	x.in.swap(smallBuffer)
+	x.out = takeBuffer(smallBuffer)[:0]
+	return x
+}
+
+func (x *exchange) free() {
+	for _, b := range [...]*reader{&x.in, &x.up} {
+		if b.buf != nil {
+			giveBuffer(b.buf)
+		}
+		*b = reader{}
+	}
+	if cap(x.out) > 0 {
+		giveBuffer(x.out)
+	}
+	x.out = nil
+	x.reset()
+	exchanges.Put(x)
+}
+
+// reset prepares for the next request; what was read of it stays.
+func (x *exchange) reset() {
+	x.req.Reset()
+	x.resp.Reset()
+	x.dest, x.rule, x.backend, x.endpoint, x.conn = nil, nil, nil, nil, nil
+	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
+	x.rec = telemetry.Request{}
+	x.body.reset()
+	x.pump.used, x.pump.tee = false, nil
+	clear(x.mirrors)
+	x.mirrors = x.mirrors[:0]
+}
+
+// exchange answers the request whose head was read. False: the connection ends.
+func (s *session) exchange() bool {
+	d := s.c.Resolve()
+	s.begin(d)
+	x := s.x
+	x.body.expect(x.req.Body)
+	err := s.handle(d)
+	if err != nil {
+		err = s.settle(err)
+	}
+	keep := err == nil && !x.req.Close
+	if keep && !x.body.done {
+		keep = s.discardBody()
+	}
+	s.finish()
+	if !keep && x.headSent {
+		s.linger()
+	}
+	return keep
+}
+
+// handle decides where a request goes and carries it there. An error means that there is no whole answer yet.
+func (s *session) handle(d *plan.Destination) error {
+	x := s.x
+	if string(x.req.Method) == "CONNECT" {
+		return &fail.Error{Kind: fail.Connect}
+	}
+	if x.counted = true; s.srv.inFlight.Add(1) > s.srv.opts.MaxInFlight {
+		return &fail.Error{Kind: fail.Overload}
+	}
+	if d.Routes == nil {
+		return s.forward(d.Cluster)
+	}
+	rule := d.Routes.Match(&x.req)
+	if rule == nil {
+		return &fail.Error{Kind: fail.NoRoute}
+	}
+	x.rule = rule
+	x.rec.Origin = rule.Action.Origin
+	s.limit(rule.Action.Timeout, fail.RequestTimeout)
+	if f := rule.Action.Fail; f != nil {
+		return s.answerConfigured(f)
+	}
+	if rule.Redirect != nil {
+		return s.answerRedirect(rule.Redirect, rule.Response)
+	}
+	b := rule.Choose(s.srv.opts.Random)
+	if b == nil {
+		return &fail.Error{Kind: fail.BadBackend}
+	}
+	x.backend = b
+	if b.Fail != nil {
+		return s.answerConfigured(b.Fail)
+	}
+	if b.Redirect != nil {
+		return s.answerRedirect(b.Redirect, b.Response)
+	}
+	for _, l := range b.Request {
+		l.Request(&x.req)
+	}
+	return s.forward(d.Lookup(b.Cluster))
+}
+
+// limit shortens the time that is left.
+func (s *session) limit(d time.Duration, kind fail.Kind) {
+	if d <= 0 {
+		return
+	}
+	x := s.x
+	if t := time.Now().Add(d); kind == fail.RequestTimeout {
+		x.until, x.untilKind = x.start.Add(d), kind
+	} else if x.until.IsZero() || t.Before(x.until) {
+		x.until, x.untilKind = t, kind
+	}
+}
+
+// begin starts the record of a request. d is nil for one that cannot be told a destination.
+func (s *session) begin(d *plan.Destination) {
+	x := s.x
+	x.start = time.Now()
+	x.dest = d
+	x.isHead = string(x.req.Method) == "HEAD"
+	r := &x.rec
+	r.Direction, r.Source, r.MTLS = s.c.Direction, s.c.Source, s.c.MTLS
+	r.Protocol, r.Start = "HTTP/1.1", x.start
+	if x.req.Minor == 0 && len(x.req.Method) > 0 {
+		r.Protocol = "HTTP/1.0"
+	}
+	r.Method = method(x.req.Method)
+	if s.c.Direction == telemetry.Inbound {
+		if s.peer == "" {
+			s.peer = s.conn.RemoteAddr().String()
+		}
+		r.Peer = s.peer
+	}
+	if d == nil {
+		return
+	}
+	r.Service, r.Origin, r.Destination = d.Service, d.Origin, d.Receiver
+	if d.AccessLog {
+		// Only an access log shows these; without one they are not worth an allocation.
+		r.Path, r.Authority = string(x.req.Path), string(x.req.Authority)
+	}
+}
+
+// finish emits the record.
+func (s *session) finish() {
+	x := s.x
+	if x.counted {
+		s.srv.inFlight.Add(-1)
+		x.counted = false
+	}
+	x.rec.Duration = time.Since(x.start)
+	if s.srv.opts.Sink != nil {
+		s.srv.opts.Sink.Request(&x.rec)
+	}
+}
+
+// method returns the method without allocating for the usual ones.
+func method(b []byte) string {
+	switch string(b) {
+	case "GET":
+		return "GET"
+	case "POST":
+		return "POST"
+	case "PUT":
+		return "PUT"
+	case "HEAD":
+		return "HEAD"
+	case "DELETE":
+		return "DELETE"
+	case "PATCH":
+		return "PATCH"
+	case "OPTIONS":
+		return "OPTIONS"
+	}
+	return string(b)
+}
+
+// idempotent tells whether sending a request twice is like sending it once (RFC 9110 section 9.2.2).
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+func (x *exchange) destination(e *lb.Endpoint) {
+	x.endpoint = e
+	if x.rec.Direction == telemetry.Inbound {
+		return
+	}
+	x.rec.Peer, x.rec.MTLS = e.Text, e.Identity != ""
+	if e.Workload != (config.Workload{}) {
+		x.rec.Destination = e.Workload
+	}
+}

@@ -1,0 +1,228 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/msg"
+)
+
+// maxInterim bounds 1xx responses to one request; a backend that sends more is not waiting for anything.
+const maxInterim = 32
+
+// chunkOverhead is what framing may add to a buffer of decoded data: size line, line end, last chunk.
+const chunkOverhead = 64
+
+// respond reads the response and passes it on. reusable tells that the backend's connection is clean.
+func (s *session) respond() (reusable bool, err error) {
+	x := s.x
+	for interim := 0; ; interim++ {
+		if err := s.readResponse(); err != nil {
+			return false, err
+		}
+		if x.resp.Status >= 200 || x.resp.Status == 101 {
+			break
+		}
+		if interim == maxInterim {
+			return false, &fail.Error{Kind: fail.UpstreamGarbage, Detail: "too many interim responses"}
+		}
+		if err := s.passInterim(); err != nil {
+			return false, err
+		}
+	}
+	if x.resp.Status == 101 {
+		return false, s.tunnel()
+	}
+	reusable = !x.resp.Close
+	if x.backend != nil {
+		for _, l := range x.backend.Response {
+			l.Response(&x.resp)
+		}
+	}
+	in := x.resp.Body.Kind
+	// RFC 9112 section 6.1: no transfer coding for HTTP/1.0; section 6.3: a body without an announced end would cost
+	// the client its connection, so it is chunked where that is understood.
+	if in == msg.Chunked && x.req.Minor == 0 {
+		x.resp.Body.Kind = msg.UntilClose
+	} else if in == msg.UntilClose && x.req.Minor == 1 {
+		x.resp.Body.Kind = msg.Chunked
+	}
+	if x.resp.Body.Kind == msg.UntilClose || s.srv.draining.Load() {
+		x.req.Close = true
+	}
+	x.resp.Close = x.req.Close
+	x.rec.Code = x.resp.Status
+	x.out = http1.AppendResponse(x.out[:0], &x.resp, x.req.Minor == 0)
+	x.headSent = true
+	if err := s.relay(in); err != nil {
+		return false, err
+	}
+	return reusable && x.up.empty(), nil
+}
+
+// readResponse reads one response head.
+func (s *session) readResponse() error {
+	x := s.x
+	x.resp.Reset()
+	scanned := 0
+	for {
+		end, err := http1.HeadEnd(x.up.data(), scanned)
+		if err == nil && end > 0 {
+			head := x.up.data()[:end]
+			x.up.consume(end)
+			if err = http1.ParseResponse(head, x.isHead, &x.resp); err == nil {
+				return nil
+			}
+		}
+		if err != nil {
+			return garbage(err)
+		}
+		scanned = len(x.up.data())
+		if !x.up.room() {
+			return garbage(http1.ErrHeadTooLarge)
+		}
+		now := x.start
+		if scanned > 0 || x.conn.ReadBy.Sub(now) < look {
+			now = time.Now()
+		}
+		if err := s.fillUp(now); err != nil {
+			return s.ended(err)
+		}
+	}
+}
+
+func garbage(err error) error {
+	var wrong *http1.Error
+	if !errors.As(err, &wrong) {
+		return &fail.Error{Kind: fail.UpstreamGarbage, Err: err}
+	}
+	kind := fail.UpstreamGarbage
+	if wrong.Status == 431 {
+		kind = fail.UpstreamTooLarge
+	}
+	return &fail.Error{Kind: kind, Detail: wrong.Reason}
+}
+
+// passInterim passes a 1xx response on, except to HTTP/1.0 clients (RFC 9110 section 15.2).
+func (s *session) passInterim() error {
+	x := s.x
+	if x.req.Minor == 0 {
+		return nil
+	}
+	b := http1.AppendResponse(takeBuffer(smallBuffer)[:0], &x.resp, false)
+	err := s.write(b, time.Now(), x.until)
+	giveBuffer(b)
+	if err != nil {
+		return s.clientFailed(err)
+	}
+	return nil
+}
+
+// relay sends the head that is in x.out and the body after it. in is how the backend delimits the body.
+func (s *session) relay(in msg.BodyKind) error {
+	x := s.x
+	left := x.resp.Body.Length
+	x.upChunks.Reset()
+	now := x.start
+	for {
+		done, n, err := s.decode(in, &left)
+		if err != nil {
+			return garbage(err)
+		}
+		x.rec.BytesOut += int64(n)
+		if len(x.out) > 0 {
+			if err := s.write(x.out, now, x.until); err != nil {
+				return s.clientFailed(err)
+			}
+		}
+		if done {
+			return nil
+		}
+		x.out = x.out[:0]
+		s.widen(in, left)
+		now = time.Now()
+		err = s.fillUp(now)
+		if err == io.EOF && in == msg.UntilClose {
+			if x.resp.Body.Kind == msg.Chunked {
+				return s.writeLast(now)
+			}
+			return nil
+		}
+		if err != nil {
+			return s.ended(err)
+		}
+	}
+}
+
+// decode appends what was read of the body to x.out, in the framing that the client gets.
+func (s *session) decode(in msg.BodyKind, left *int64) (done bool, n int, err error) {
+	x := s.x
+	data := x.up.data()
+	switch in {
+	case msg.NoBody:
+		return true, 0, nil
+	case msg.Sized:
+		n = int(min(*left, int64(len(data))))
+		x.out = append(x.out, data[:n]...)
+		x.up.consume(n)
+		*left -= int64(n)
+		return *left == 0, n, nil
+	case msg.UntilClose:
+		n = len(data)
+		x.up.consume(n)
+		s.encode(data)
+		return false, n, nil
+	}
+	decoded, used, err := x.upChunks.Decode(data[:0], data)
+	if err != nil {
+		return false, 0, err
+	}
+	x.up.consume(used)
+	s.encode(decoded)
+	if done = x.upChunks.Done(); done && x.resp.Body.Kind == msg.Chunked {
+		x.out = http1.AppendLastChunk(x.out, x.upChunks.Trailers)
+	}
+	return done, len(decoded), nil
+}
+
+func (s *session) encode(data []byte) {
+	if x := s.x; x.resp.Body.Kind == msg.Chunked {
+		x.out = http1.AppendChunk(x.out, data)
+	} else {
+		x.out = append(x.out, data...)
+	}
+}
+
+func (s *session) writeLast(now time.Time) error {
+	x := s.x
+	x.out = http1.AppendLastChunk(x.out[:0], nil)
+	if err := s.write(x.out, now, x.until); err != nil {
+		return s.clientFailed(err)
+	}
+	return nil
+}
+
+// widen makes room for the next read: large buffers for a body that is known to be large or has filled a small one.
+func (s *session) widen(in msg.BodyKind, left int64) {
+	x := s.x
+	full := x.up.w == len(x.up.buf)
+	x.up.rewind()
+	if len(x.up.buf) <= smallBuffer && (in == msg.Sized && left > smallBuffer || full) {
+		x.up.swap(largeBuffer)
+		x.up.buf = x.up.buf[:largeBuffer-chunkOverhead]
+		giveBuffer(x.out)
+		x.out = takeBuffer(largeBuffer)[:0]
+	}
+	x.up.room()
+}
+
+// clientFailed is what an error of writing to the client means.
+func (s *session) clientFailed(err error) error {
+	if x := s.x; !x.until.IsZero() && !time.Now().Before(x.until) {
+		return &fail.Error{Kind: x.untilKind, Err: err}
+	}
+	return &fail.Error{Kind: fail.ClientGone, Err: err}
+}

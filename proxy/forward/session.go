@@ -1,0 +1,274 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/pool"
+)
+
+// session is one downstream connection. All fields but the guarded ones belong to its goroutine; a body pump borrows
+// the reading side while it runs.
+type session struct {
+	srv  *Server
+	conn net.Conn
+	c    Conn
+	ctx  context.Context
+
+	x       *exchange // nil while the connection rests without buffers
+	watch   *pool.Watch
+	peer    string
+	readBy  time.Time // read deadline in force
+	writeBy time.Time
+	one     [1]byte
+	served  bool // at least one request
+
+	resting atomic.Bool // waiting for a request; Drain may wake it
+
+	mu      sync.Mutex // guards the two below
+	up      net.Conn   // upstream connection in use
+	aborted bool
+}
+
+// serve handles one request after the other.
+func (s *session) serve() {
+	for {
+		ok := s.awaitRequest() && s.readHead() && s.exchange()
+		if !ok {
+			break
+		}
+		s.served = true
+		if x := s.x; x.in.empty() {
+			x.in.rewind()
+			if len(x.in.buf) > smallBuffer {
+				s.release() // a big request must not hold its buffers while the connection rests
+			}
+		}
+	}
+	if s.x != nil {
+		s.x.free()
+		s.x = nil
+	}
+}
+
+// release gives everything back that a resting connection does not need.
+func (s *session) release() {
+	if s.x != nil && s.x.in.empty() {
+		s.x.free()
+		s.x = nil
+	}
+}
+
+// awaitRequest waits for the first byte of a request. False: there will be none.
+func (s *session) awaitRequest() bool {
+	if s.x != nil && !s.x.in.empty() {
+		return true // pipelined
+	}
+	s.resting.Store(true)
+	defer s.resting.Store(false)
+	if s.x == nil {
+		s.x = newExchange()
+	}
+	s.armRead(time.Now(), hold)
+	// Drain sets draining first and wakes resting connections then: whichever came first, one of both is seen.
+	if s.served && s.srv.draining.Load() {
+		return s.pending()
+	}
+	for {
+		err := s.x.in.fill(s.conn)
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+		if s.srv.draining.Load() {
+			return s.pending()
+		}
+		if now := time.Now(); !now.Before(s.readBy) {
+			return s.rest(now.Add(s.srv.opts.Idle))
+		}
+		s.setRead(s.readBy)
+	}
+}
+
+// rest waits without buffers.
+func (s *session) rest(until time.Time) bool {
+	s.release()
+	s.setRead(until)
+	for {
+		n, err := s.conn.Read(s.one[:])
+		if n == 1 {
+			s.x = newExchange()
+			s.x.in.buf[0], s.x.in.w = s.one[0], 1
+			return true
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) || s.srv.draining.Load() {
+			return s.srv.draining.Load() && s.pending()
+		}
+		s.setRead(until)
+	}
+}
+
+// pending tells, in a drain, whether a request has already arrived; it is served then rather than lost.
+func (s *session) pending() bool {
+	if s.watcher().Quiet() {
+		return false
+	}
+	if s.x == nil {
+		s.x = newExchange()
+	}
+	s.setRead(time.Now().Add(s.srv.opts.Header))
+	return s.x.in.fill(s.conn) == nil
+}
+
+// readHead reads and parses a request head. False: the connection ends here, answered if there was somebody to answer.
+func (s *session) readHead() bool {
+	x := s.x
+	x.reset()
+	scanned := 0
+	for {
+		end, err := http1.HeadEnd(x.in.data(), scanned)
+		if err == nil && end > 0 {
+			head := x.in.data()[:end]
+			x.in.consume(end)
+			err = http1.ParseRequest(head, &x.req)
+		}
+		if err != nil {
+			s.begin(nil)
+			s.refuse(err)
+			return false
+		}
+		if end > 0 {
+			return true
+		}
+		if scanned == 0 {
+			s.setRead(time.Now().Add(s.srv.opts.Header))
+		}
+		scanned = len(x.in.data())
+		if !x.in.room() {
+			s.begin(nil)
+			s.refuse(http1.ErrHeadTooLarge)
+			return false
+		}
+		if !s.more() {
+			return false
+		}
+	}
+}
+
+// more reads more of a head, and answers where it takes too long.
+func (s *session) more() bool {
+	for {
+		err := s.x.in.fill(s.conn)
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+		if !time.Now().Before(s.readBy) {
+			s.begin(nil)
+			s.giveUp(&fail.Error{Kind: fail.HeaderTimeout})
+			return false
+		}
+		s.setRead(s.readBy) // woken by a drain that came too late
+	}
+}
+
+// refuse answers a malformed request. Where it ends is unknown, so the connection cannot go on.
+func (s *session) refuse(err error) {
+	var wrong *http1.Error
+	if !errors.As(err, &wrong) {
+		s.giveUp(&fail.Error{Kind: fail.BadRequest, Err: err})
+		return
+	}
+	s.giveUp(&fail.Error{Kind: fail.FromStatus(wrong.Status), Detail: wrong.Reason})
+}
+
+// giveUp answers a failure and ends the connection.
+func (s *session) giveUp(err error) {
+	s.x.req.Close = true
+	s.answerFailure(err)
+	s.finish()
+	s.linger()
+}
+
+// armRead makes sure that the read deadline is between half of d and d away. Most requests need not touch it.
+func (s *session) armRead(now time.Time, d time.Duration) {
+	if left := s.readBy.Sub(now); left < d/2 || left > d {
+		s.setRead(now.Add(d))
+	}
+}
+
+func (s *session) setRead(t time.Time) {
+	s.readBy = t
+	s.conn.SetReadDeadline(t)
+}
+
+// write sends b to the client; until is a limit in addition to that for stalling, zero for none.
+func (s *session) write(b []byte, now, until time.Time) error {
+	switch {
+	case !until.IsZero() && until.Before(now.Add(stall)):
+		s.writeBy = until
+		s.conn.SetWriteDeadline(until)
+	case s.writeBy.Sub(now) < stall/2:
+		s.writeBy = now.Add(stall)
+		s.conn.SetWriteDeadline(s.writeBy)
+	}
+	_, err := s.conn.Write(b)
+	return err
+}
+
+func (s *session) watcher() *pool.Watch {
+	if s.watch == nil {
+		s.watch = pool.NewWatch(s.conn)
+	}
+	return s.watch
+}
+
+// linger reads a little more from a client that may still be sending, so that it gets to read its answer.
+func (s *session) linger() {
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	s.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	buf := takeBuffer(smallBuffer)
+	defer giveBuffer(buf)
+	for left := lingerBytes; left > 0; {
+		n, err := s.conn.Read(buf)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// abort cuts everything; it runs when the server's context ends.
+func (s *session) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aborted = true
+	s.conn.Close()
+	if s.up != nil {
+		s.up.Close()
+	}
+}
+
+// holdUp notes the upstream connection in use, so that abort finds it.
+func (s *session) holdUp(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up = c
+	if s.aborted && c != nil {
+		c.Close()
+	}
+}

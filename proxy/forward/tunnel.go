@@ -1,0 +1,69 @@
+package forward
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http1"
+)
+
+// tunnel passes 101 Switching Protocols on and then bytes, both ways, until both sides are done. It lives as long as
+// its ends want, whatever happens to the configuration.
+func (s *session) tunnel() error {
+	x := s.x
+	if x.req.Upgrade == nil || x.resp.Upgrade == nil || !x.body.done {
+		return &fail.Error{Kind: fail.UpstreamGarbage, Detail: "101 to a request that cannot switch protocols"}
+	}
+	if x.backend != nil {
+		for _, l := range x.backend.Response {
+			l.Response(&x.resp)
+		}
+	}
+	x.out = http1.AppendResponse(x.out[:0], &x.resp, false)
+	x.out = append(x.out, x.up.data()...)
+	x.rec.BytesOut += int64(len(x.up.data()))
+	if err := s.write(x.out, time.Now(), time.Time{}); err != nil {
+		return s.clientFailed(err)
+	}
+	x.rec.Code = 101
+	x.req.Close = true
+	s.conn.SetDeadline(time.Time{})
+	x.conn.SetDeadline(time.Time{})
+
+	sent := make(chan int64)
+	go func() { sent <- carry(x.conn, s.conn, &x.in) }()
+	x.up.consume(len(x.up.data()))
+	x.rec.BytesOut += carry(s.conn, x.conn, &x.up)
+	x.rec.BytesIn += <-sent
+	return nil
+}
+
+// carry copies from one connection to the other, beginning with what was read before, and passes the end on: an
+// orderly end as half-close, anything else as the end of both.
+func carry(to, from net.Conn, b *reader) (n int64) {
+	for {
+		if data := b.data(); len(data) > 0 {
+			m, err := to.Write(data)
+			n += int64(m)
+			if err != nil {
+				break
+			}
+			b.consume(len(data))
+		}
+		b.rewind()
+		err := b.fill(from)
+		if err == nil {
+			continue
+		}
+		half, ok := to.(interface{ CloseWrite() error })
+		if err == io.EOF && ok && half.CloseWrite() == nil {
+			return n
+		}
+		break
+	}
+	to.Close()
+	from.Close()
+	return n
+}

@@ -1,0 +1,200 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/lb"
+	"github.com/leno-mesh/leno/proxy/plan"
+	"github.com/leno-mesh/leno/proxy/pool"
+)
+
+// maxAttempts bounds connections tried for one request.
+const maxAttempts = 3
+
+// staleError is a connection that was used before and ended without a byte of the response: in all likelihood the
+// backend closed it before it saw the request, but that is not proven.
+type staleError struct{ err error }
+
+func (e *staleError) Error() string { return e.err.Error() }
+func (e *staleError) Unwrap() error { return &fail.Error{Kind: fail.UpstreamReset, Err: e.err} }
+
+// forward sends the request to an endpoint of c and the response back. A request is sent again only where it is proven
+// that no backend has seen it (no connection was made), or where it is idempotent, was sent whole on a reused
+// connection and no byte came back (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+func (s *session) forward(c *plan.Cluster) error {
+	if c == nil {
+		return &fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"}
+	}
+	x := s.x
+	x.out = http1.AppendRequest(x.out[:0], &x.req)
+	out, n, err := x.body.take(&x.in, x.out, false)
+	x.out = out
+	x.rec.BytesIn += int64(n)
+	if err != nil {
+		x.req.Close = true
+		return malformed(err)
+	}
+	if x.backend != nil && len(x.backend.Mirrors) > 0 {
+		s.startMirrors()
+	}
+	whole, wholeKind := x.until, x.untilKind
+	var last *lb.Endpoint
+	fresh := false
+	for attempt := 1; ; attempt++ {
+		e := c.Balancer.Pick(x.start, last)
+		if e == nil {
+			return &fail.Error{Kind: fail.NoEndpoints, Detail: c.Config.Name}
+		}
+		x.until, x.untilKind = whole, wholeKind
+		if x.rule != nil {
+			s.limit(x.rule.Action.BackendTimeout, fail.BackendTimeout)
+		}
+		err := s.attempt(e, fresh)
+		e.Done()
+		if err == nil || attempt == maxAttempts {
+			return err
+		}
+		var stale *staleError
+		switch {
+		case fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Len() > 1:
+			last = e
+		case errors.As(err, &stale) && x.body.done && !x.pump.used && idempotent(x.rec.Method):
+			fresh = true
+		default:
+			return err
+		}
+	}
+}
+
+// attempt carries the exchange out with one endpoint.
+func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
+	x := s.x
+	x.destination(e)
+	conn, err := s.connect(e, fresh)
+	if err != nil {
+		return err
+	}
+	x.conn = conn
+	s.holdUp(conn)
+	if x.up.buf == nil {
+		x.up.swap(smallBuffer)
+	}
+	x.up.r, x.up.w = 0, 0
+
+	if err := s.writeUp(conn, x.out); err == nil && !x.body.done {
+		s.startPump(conn)
+	} // where writing failed, an early answer may still be there to read
+	reusable, err := s.respond()
+	if err == nil {
+		// The rest of the body is wanted only as long as the connections are to be used again.
+		if perr := s.stopPump(conn, time.Now().Add(grace)); perr != nil || !x.body.done {
+			reusable = false
+			x.req.Close = true
+		}
+	} else {
+		conn.Close()
+		if perr := s.stopPump(conn, past); perr != nil && !errors.Is(perr, errHalted) {
+			err = blame(err, perr)
+		}
+	}
+	s.holdUp(nil)
+	if reusable && err == nil {
+		s.srv.opts.Pool.Put(conn, time.Now())
+	} else {
+		conn.Close()
+	}
+	return err
+}
+
+// blame decides whose failure it was when both sides failed: the client's, if it was the one that broke off.
+func blame(upstream, pump error) error {
+	var failure *fail.Error
+	if errors.As(pump, &failure) {
+		return failure
+	}
+	return upstream
+}
+
+func (s *session) connect(e *lb.Endpoint, fresh bool) (*pool.Conn, error) {
+	x := s.x
+	ctx := s.ctx
+	if !x.until.IsZero() {
+		limited, cancel := context.WithDeadline(ctx, x.until)
+		defer cancel()
+		ctx = limited
+	}
+	conn, err := s.srv.opts.Pool.Get(ctx, target(e.Endpoint), x.start, fresh)
+	if err == nil {
+		e.Worked()
+		return conn, nil
+	}
+	if !x.until.IsZero() && !time.Now().Before(x.until) {
+		return nil, &fail.Error{Kind: x.untilKind, Err: err}
+	}
+	e.Failed(time.Now())
+	return nil, &fail.Error{Kind: fail.ConnectFailed, Detail: e.Text, Err: err}
+}
+
+// writeUp sends b to the backend.
+func (s *session) writeUp(conn *pool.Conn, b []byte) error {
+	if x := s.x; !x.until.IsZero() {
+		conn.WriteBy = x.until
+		conn.SetWriteDeadline(x.until)
+	} else if conn.WriteBy.Sub(x.start) < stall/2 {
+		conn.WriteBy = x.start.Add(stall)
+		conn.SetWriteDeadline(conn.WriteBy)
+	}
+	_, err := conn.Write(b)
+	return err
+}
+
+// fillUp reads once from the backend into what room there is. While it waits, it looks from time to time whether the
+// client is still there and whether the time is up.
+func (s *session) fillUp(now time.Time) error {
+	x := s.x
+	for {
+		next := now.Add(look)
+		if !x.until.IsZero() && x.until.Before(next) {
+			next = x.until
+		}
+		// Setting a deadline costs more than comparing two times: one that is up to half a period early will do,
+		// because running into it only means to look around.
+		if left := x.conn.ReadBy.Sub(now); left < look/2 || x.conn.ReadBy.After(next) {
+			x.conn.ReadBy = next
+			x.conn.SetReadDeadline(next)
+		}
+		err := x.up.fill(x.conn)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		now = time.Now()
+		if !x.until.IsZero() && !now.Before(x.until) {
+			return &fail.Error{Kind: x.untilKind}
+		}
+		if !x.pump.running && s.watcher().Gone() {
+			return &fail.Error{Kind: fail.ClientGone}
+		}
+	}
+}
+
+// ended makes a failure of the error that reading from the backend ended with.
+func (s *session) ended(err error) error {
+	var failure *fail.Error
+	if errors.As(err, &failure) {
+		return failure
+	}
+	if s.x.conn.Reused && s.x.up.w == 0 {
+		return &staleError{err}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		err = io.ErrUnexpectedEOF
+	}
+	return &fail.Error{Kind: fail.UpstreamReset, Err: err}
+}

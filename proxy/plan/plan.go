@@ -1,0 +1,172 @@
+// Package plan is a configuration made ready for requests: compiled route tables, balancers, layers in their order. A
+// plan is immutable; what did not change is shared with its predecessor.
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sort"
+	"sync"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/lb"
+)
+
+// Plan is a compiled config.Config.
+type Plan struct {
+	Config   *config.Config
+	outbound map[netip.AddrPort]*Destination
+	clusters map[string]*Cluster
+	routes   map[string]*Routes
+	direct   sync.Map // netip.AddrPort -> *Destination, see Inbound and Direct
+	err      error
+}
+
+// Cluster is a compiled config.Cluster.
+type Cluster struct {
+	Config   *config.Cluster
+	Balancer *lb.Balancer
+}
+
+// Next compiles cfg. Tables and balancers of prev (which may be nil) whose config kept its pointer are taken over; loads
+// of endpoints survive in any case.
+func Next(prev *Plan, cfg *config.Config) *Plan { return next(prev, cfg, rand.Uint64) }
+
+func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
+	if prev == nil {
+		prev = &Plan{}
+	}
+	p := &Plan{
+		Config:   cfg,
+		outbound: make(map[netip.AddrPort]*Destination, len(cfg.Outbound)),
+		clusters: make(map[string]*Cluster, len(cfg.Clusters)),
+		routes:   make(map[string]*Routes, len(cfg.Routes)),
+	}
+	for name, c := range cfg.Clusters {
+		p.clusters[name] = nextCluster(prev.clusters[name], c, random)
+	}
+	var errs []error
+	for name, t := range cfg.Routes {
+		r, err := nextRoutes(prev.routes[name], t)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		p.routes[name] = r
+	}
+	for addr, l := range cfg.Outbound {
+		if l != nil {
+			p.outbound[addr] = p.destination(addr, l)
+		}
+	}
+	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
+	p.err = errors.Join(errs...)
+	return p
+}
+
+func nextCluster(prev *Cluster, c *config.Cluster, random lb.Random) *Cluster {
+	if prev == nil {
+		return &Cluster{c, lb.New(nil, c.Endpoints, random)}
+	}
+	if prev.Config == c {
+		return prev
+	}
+	return &Cluster{c, lb.New(prev.Balancer, c.Endpoints, random)}
+}
+
+// Err tells which route tables could not be compiled; their predecessors stay in use, and without one their requests
+// are answered with 500. Tables that package config has checked never get here.
+func (p *Plan) Err() error { return p.err }
+
+// Destination is where a connection leads to, as one plan sees it.
+type Destination struct {
+	Address netip.AddrPort
+	// Listener is nil for inbound and direct destinations.
+	Listener *config.Listener
+	Protocol config.Protocol
+	Origin   config.Origin
+	// Service is "namespace/name:port"; empty for addresses of pods.
+	Service string
+	// Routes decide about HTTP requests; nil: all go to Cluster.
+	Routes *Routes
+	// Cluster takes what routes do not decide; nil when the control plane named one that does not exist.
+	Cluster *Cluster
+	// Receiver is who receives, for inbound destinations.
+	Receiver  config.Workload
+	AccessLog bool
+
+	plan *Plan
+}
+
+// Lookup finds a cluster; nil if there is none of that name.
+func (d *Destination) Lookup(name string) *Cluster { return d.plan.clusters[name] }
+
+func (p *Plan) destination(addr netip.AddrPort, l *config.Listener) *Destination {
+	d := &Destination{
+		Address: addr, Listener: l, Protocol: l.Protocol, Origin: l.Origin, Service: l.Service,
+		Cluster: p.clusters[l.Cluster], AccessLog: p.Config.AccessLog, plan: p,
+	}
+	if l.Routes != "" {
+		d.Routes = p.routes[l.Routes]
+		if d.Routes == nil {
+			d.Routes = broken(fmt.Sprintf("route table %s is missing", l.Routes))
+		}
+	}
+	return d
+}
+
+// Outbound finds the destination an application dials. known is false when the config says nothing about it yet; a nil
+// destination that is known: the control plane knows no such address.
+func (p *Plan) Outbound(addr netip.AddrPort) (d *Destination, known bool) {
+	if d := p.outbound[addr]; d != nil {
+		return d, true
+	}
+	_, known = p.Config.Outbound[addr]
+	return nil, known
+}
+
+// Inbound is the destination of traffic to the pod's own application at addr.
+func (p *Plan) Inbound(addr netip.AddrPort) *Destination {
+	if d, ok := p.direct.Load(addr); ok {
+		return d.(*Destination)
+	}
+	var protocol config.Protocol
+	var receiver config.Workload
+	var origin config.Origin
+	if in := p.Config.Inbound; in != nil {
+		protocol, receiver, origin = in.Protocols[addr.Port()], in.Workload, in.Origin
+	}
+	d, _ := p.direct.LoadOrStore(addr, p.fixed(addr, protocol, receiver, origin))
+	return d.(*Destination)
+}
+
+// Direct is a destination that the mesh does not know, reached in plain text at its own address.
+func (p *Plan) Direct(addr netip.AddrPort) *Destination {
+	return p.fixed(addr, config.Detect, config.Workload{}, config.Origin{})
+}
+
+func (p *Plan) fixed(addr netip.AddrPort, protocol config.Protocol, receiver config.Workload, origin config.Origin) *Destination {
+	c := &config.Cluster{Name: addr.String(), Origin: origin, Protocol: protocol,
+		Endpoints: []config.Endpoint{{Address: addr, Workload: receiver}}}
+	return &Destination{Address: addr, Protocol: protocol, Origin: origin, Receiver: receiver, Service: receiver.Service,
+		Cluster: &Cluster{c, lb.New(nil, c.Endpoints, rand.Uint64)}, AccessLog: p.Config.AccessLog, plan: p}
+}
+
+// Serves tells whether any cluster still has an endpoint at addr with that identity; connections to others should not
+// be kept. Inbound addresses are plain and not in clusters: identity is empty for them, and they are kept.
+func (p *Plan) Serves() func(addr netip.AddrPort, identity string) bool {
+	type key struct {
+		addr     netip.AddrPort
+		identity string
+	}
+	known := map[key]bool{}
+	for _, c := range p.clusters {
+		for _, e := range c.Config.Endpoints {
+			known[key{e.Address, e.Identity}] = true
+		}
+	}
+	return func(addr netip.AddrPort, identity string) bool {
+		return known[key{addr, identity}] || identity == ""
+	}
+}
