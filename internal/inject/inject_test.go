@@ -153,3 +153,32 @@ func TestStrippedRestartPolicy(t *testing.T) {
 		t.Errorf("a further injection changes the pod:\n%s", d)
 	}
 }
+
+// TestUnknownFields is about clusters whose pod API is newer than the injector's.
+func TestUnknownFields(t *testing.T) {
+	const raw = `{"metadata":{"name":"web-1"},"spec":{"newField":{"a":1},"containers":[
+		{"name":"web","image":"web","newerField":[1,2],"livenessProbe":{"tcpSocket":{"port":80},"newestField":true}},
+		{"name":"logs","image":"logs","newerField":"logs"}]}}`
+	text, err := inject.ApplyJSON([]byte(raw), inject.FromMesh(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out struct {
+		Spec struct {
+			NewField   map[string]int
+			Containers []struct {
+				Name          string
+				NewerField    any
+				LivenessProbe *struct{ NewestField bool }
+			}
+			InitContainers []struct{ Name string }
+		}
+	}
+	if err := yaml.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.Spec.NewField["a"] != 1 || len(out.Spec.InitContainers) != 2 || len(out.Spec.Containers) != 2 ||
+		out.Spec.Containers[0].NewerField == nil || !out.Spec.Containers[0].LivenessProbe.NewestField || out.Spec.Containers[1].NewerField != "logs" {
+		t.Errorf("a field was lost: %s", text)
+	}
+}
