@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -64,19 +65,31 @@ func (h Harness) clean(c layout.Cluster) error {
 	return errors.Join(removeOutside(c), os.RemoveAll(c.Dir))
 }
 
-// removeOutside removes the few files that containerd and CNI put outside our folder.
+// removeOutside removes the few files that containerd, CNI and the kubelet put at fixed places outside our folder, and those
+// places when that leaves them empty.
 func removeOutside(c layout.Cluster) error {
 	var errs []error
-	sockets, _ := filepath.Glob(filepath.Join(c.Dir, "*", "run", "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
-	for _, file := range sockets {
+	shims, _ := filepath.Glob(filepath.Join(c.Dir, "*", "run", "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
+	for _, file := range shims {
 		raw, _ := os.ReadFile(file)
 		for _, m := range shimSocket.FindAllSubmatch(raw, -1) {
 			errs = append(errs, remove(string(m[1])))
 		}
 	}
-	results, _ := filepath.Glob("/var/lib/cni/results/leno-cluster-" + c.Name + "-[0-9]-*")
+	results, _ := filepath.Glob("/var/lib/cni/results/*")
 	for _, file := range results {
-		errs = append(errs, remove(file))
+		if raw, _ := os.ReadFile(file); strings.Contains(string(raw), `"netns":"`+c.Dir+"/") {
+			errs = append(errs, remove(file))
+		}
+	}
+	links, _ := filepath.Glob("/var/log/containers/*.log")
+	for _, file := range links {
+		if target, _ := os.Readlink(file); strings.HasPrefix(target, c.Dir+"/") {
+			errs = append(errs, remove(file))
+		}
+	}
+	for _, dir := range []string{"/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd"} {
+		_ = os.Remove(dir) // in use by others, or never made
 	}
 	return errors.Join(errs...)
 }

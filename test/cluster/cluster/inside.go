@@ -134,23 +134,23 @@ func (h Harness) importImage(s state, n layout.Node, file string) error {
 	})
 }
 
-func (h Harness) buildSystemImages(c layout.Cluster) ([]string, error) {
-	var files []string
+// buildSystemImages returns the tarballs of what every node needs before its first pod, and the DNS image's name.
+func (h Harness) buildSystemImages(c layout.Cluster) (files []string, dns string, err error) {
 	for _, b := range []struct {
 		artifact artifact.Spec
 		image    string
 	}{{artifact.Pause(h.Source), layout.PauseImage}, {artifact.CoreDNS(h.Source), layout.DNSImage}} {
 		dir, err := h.Cache.Get(b.artifact)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		_, file, err := h.writeImage(c, image.Spec{Name: b.image, Binary: filepath.Join(dir, b.artifact.Name)})
+		name, file, err := h.writeImage(c, image.Spec{Name: b.image, Binary: filepath.Join(dir, b.artifact.Name)})
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		files = append(files, file)
+		files, dns = append(files, file), name
 	}
-	return files, nil
+	return files, dns, nil
 }
 
 // Kubelet stops or starts the kubelet of a node; its pods live on.

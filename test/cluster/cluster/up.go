@@ -119,7 +119,8 @@ func (h Harness) run(ctx context.Context, c layout.Cluster, s state) error {
 	if err != nil {
 		return err
 	}
-	if err := h.step("system images", func() error { return h.systemImages(c, s) }); err != nil {
+	var dns string
+	if err := h.step("system images", func() (err error) { dns, err = h.systemImages(c, s); return err }); err != nil {
 		return err
 	}
 	err = h.step("API server ready", func() error {
@@ -132,7 +133,7 @@ func (h Harness) run(ctx context.Context, c layout.Cluster, s state) error {
 	if err != nil {
 		return err
 	}
-	if err := h.step("DNS applied", func() error { return h.apply(c, s, render.CoreDNS()) }); err != nil {
+	if err := h.step("DNS applied", func() error { return h.apply(c, s, render.CoreDNS(dns)) }); err != nil {
 		return err
 	}
 	err = h.step("nodes registered, kube-proxy", func() error {
@@ -203,25 +204,23 @@ func (h Harness) programs() (p render.Programs, err error) {
 	return p, nil
 }
 
-// systemImages loads the images every node needs before its first pod.
-func (h Harness) systemImages(c layout.Cluster, s state) error {
+// systemImages loads the images every node needs before its first pod and returns the DNS image's name.
+func (h Harness) systemImages(c layout.Cluster, s state) (dns string, err error) {
+	images, dns, err := h.buildSystemImages(c)
+	if err != nil {
+		return "", err
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(c.Nodes))
-	images, err := h.buildSystemImages(c)
-	if err != nil {
-		return err
-	}
 	for i, n := range c.Nodes {
 		wg.Go(func() {
 			for _, file := range images {
-				if errs[i] = h.importImage(s, n, file); errs[i] != nil {
-					return
-				}
+				errs[i] = errors.Join(errs[i], h.importImage(s, n, file))
 			}
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return dns, errors.Join(errs...)
 }
 
 // withLog adds the end of a daemon's log to an error.

@@ -16,10 +16,11 @@ import (
 	_ "github.com/coredns/coredns/plugin/template"
 )
 
-// The order of directives is the order in which a query meets the plugins, as upstream has it.
+// The order of directives is the order in which a query meets the plugins. Unlike upstream's, template comes last: it answers whatever
+// the cluster does not know.
 func main() {
 	dnsserver.Directives = []string{
-		"health", "ready", "prometheus", "errors", "log", "cache", "loadbalance", "template", "kubernetes",
+		"health", "ready", "prometheus", "errors", "log", "cache", "loadbalance", "kubernetes", "template",
 	}
 	coremain.Run()
 }

@@ -28,9 +28,9 @@ const (
 	Domain        = "cluster.local"
 	APIServerPort = 6443
 
-	// PauseImage is the sandbox image; it is imported, never pulled.
+	// PauseImage is the sandbox image; it is imported, never pulled. The DNS image's tag follows its content.
 	PauseImage = "leno.dev/cluster/pause:1"
-	DNSImage   = "leno.dev/cluster/coredns:1"
+	DNSImage   = "leno.dev/cluster/coredns"
 
 	// MaxNodes keeps one digit per node in names and addresses.
 	MaxNodes = 9

@@ -10,7 +10,7 @@ import (
 //go:embed coredns.yaml
 var coreDNS string
 
-// CoreDNS is the manifest of the cluster's DNS: a real Deployment behind the kube-dns Service.
-func CoreDNS() string {
-	return strings.NewReplacer("{{.Domain}}", layout.Domain, "{{.Image}}", layout.DNSImage, "{{.IP}}", layout.DNSIP).Replace(coreDNS)
+// CoreDNS is the manifest of the cluster's DNS: a real Deployment of the image behind the kube-dns Service.
+func CoreDNS(image string) string {
+	return strings.NewReplacer("{{.Domain}}", layout.Domain, "{{.Image}}", image, "{{.IP}}", layout.DNSIP).Replace(coreDNS)
 }

@@ -152,8 +152,9 @@ runtime_type = "io.containerd.runc.v2"
 runtime_path = %[7]q
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
 BinaryName = %[8]q
+Root = %[9]q
 SystemdCgroup = false
 `,
 		filepath.Join(n.Dir, "containerd"), filepath.Join(n.Dir, "run"), n.ContainerdSocket(), layout.PauseImage,
-		p.CNI, filepath.Join(n.Dir, "cni"), filepath.Join(p.Containerd, "containerd-shim-runc-v2"), runc)
+		p.CNI, filepath.Join(n.Dir, "cni"), filepath.Join(p.Containerd, "containerd-shim-runc-v2"), runc, filepath.Join(n.Dir, "runc"))
 }
