@@ -1,0 +1,151 @@
+package routestatus
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+var (
+	then = metav1.NewTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	now  = metav1.NewTime(time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC))
+)
+
+func parent(name string, conditions ...status.Condition) status.Parent {
+	return status.Parent{Ref: status.ParentRef{Kind: "Service", Name: name}, Conditions: conditions}
+}
+
+func want(generation int64, parents ...status.Parent) status.Want {
+	return status.Want{Kind: "HTTPRoute", Generation: generation, Parents: parents}
+}
+
+func entry(controller gatewayv1.GatewayController, name string, conditions ...metav1.Condition) gatewayv1.RouteParentStatus {
+	ref := reference(status.ParentRef{Kind: "Service", Name: name})
+	return gatewayv1.RouteParentStatus{ParentRef: ref, ControllerName: controller, Conditions: conditions}
+}
+
+func cond(kind string, s metav1.ConditionStatus, reason string, generation int64, at metav1.Time) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: s, Reason: reason, ObservedGeneration: generation, LastTransitionTime: at}
+}
+
+var (
+	accepted = status.Condition{Type: status.TypeAccepted, Status: true, Reason: status.ReasonAccepted}
+	refused  = status.Condition{Type: status.TypeAccepted, Reason: status.ReasonNoMatchingParent}
+	partial  = status.Condition{Type: status.TypePartiallyInvalid, Status: true, Reason: status.ReasonUnsupportedValue}
+
+	foreign = entry("example.org/gateway", "web", cond("Accepted", "True", "Accepted", 1, then))
+)
+
+func TestMerge(t *testing.T) {
+	const us = status.ControllerName
+	ours := entry(us, "web", cond("Accepted", "True", "Accepted", 1, then))
+	tests := []struct {
+		name     string
+		existing []gatewayv1.RouteParentStatus
+		want     status.Want
+		merged   []gatewayv1.RouteParentStatus
+		changed  bool
+	}{
+		{
+			name: "nothing there, nothing wanted",
+			want: want(1),
+		},
+		{
+			name:    "the first time",
+			want:    want(1, parent("web", accepted)),
+			merged:  []gatewayv1.RouteParentStatus{entry(us, "web", cond("Accepted", "True", "Accepted", 1, now))},
+			changed: true,
+		},
+		{
+			name:     "the same again, in whatever order",
+			existing: []gatewayv1.RouteParentStatus{ours, foreign},
+			want:     want(1, parent("web", accepted)),
+			merged:   []gatewayv1.RouteParentStatus{ours, foreign},
+		},
+		{
+			name:     "a new generation keeps the time of transition",
+			existing: []gatewayv1.RouteParentStatus{ours},
+			want:     want(2, parent("web", accepted)),
+			merged:   []gatewayv1.RouteParentStatus{entry(us, "web", cond("Accepted", "True", "Accepted", 2, then))},
+			changed:  true,
+		},
+		{
+			name:     "a transition",
+			existing: []gatewayv1.RouteParentStatus{foreign, ours},
+			want:     want(1, parent("web", refused)),
+			merged:   []gatewayv1.RouteParentStatus{foreign, entry(us, "web", cond("Accepted", "False", "NoMatchingParent", 1, now))},
+			changed:  true,
+		},
+		{
+			name: "conditions of others stay, ours that are over go",
+			existing: []gatewayv1.RouteParentStatus{entry(us, "web",
+				cond("Accepted", "True", "Accepted", 1, then), cond("PartiallyInvalid", "True", "UnsupportedValue", 1, then),
+				cond("example.org/Audited", "True", "Fine", 1, then))},
+			want: want(1, parent("web", accepted)),
+			merged: []gatewayv1.RouteParentStatus{entry(us, "web",
+				cond("Accepted", "True", "Accepted", 1, then), cond("example.org/Audited", "True", "Fine", 1, then))},
+			changed: true,
+		},
+		{
+			name:     "a condition more",
+			existing: []gatewayv1.RouteParentStatus{ours},
+			want:     want(1, parent("web", accepted, partial)),
+			merged: []gatewayv1.RouteParentStatus{entry(us, "web",
+				cond("Accepted", "True", "Accepted", 1, then), cond("PartiallyInvalid", "True", "UnsupportedValue", 1, now))},
+			changed: true,
+		},
+		{
+			name:     "a parent that is not in the spec any more",
+			existing: []gatewayv1.RouteParentStatus{foreign, entry(us, "old", cond("Accepted", "True", "Accepted", 1, then)), ours},
+			want:     want(1, parent("web", accepted)),
+			merged:   []gatewayv1.RouteParentStatus{foreign, ours},
+			changed:  true,
+		},
+		{
+			name:     "no parent of ours any more",
+			existing: []gatewayv1.RouteParentStatus{foreign, ours},
+			want:     want(1),
+			merged:   []gatewayv1.RouteParentStatus{foreign},
+			changed:  true,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			merged, changed := Merge(tt.existing, tt.want, now)
+			if changed != tt.changed {
+				t.Errorf("changed %v, want %v", changed, tt.changed)
+			}
+			if diff := cmp.Diff(tt.merged, merged); diff != "" {
+				t.Errorf("merged (-want +got):\n%s", diff)
+			}
+			if again, changed := Merge(merged, tt.want, metav1.Now()); changed {
+				t.Errorf("a second merge changes it again: %v", again)
+			}
+		})
+	}
+}
+
+func TestReferencesAreTakenApartAsTheyArePutTogether(t *testing.T) {
+	for _, ref := range []status.ParentRef{
+		{Kind: "Service", Name: "web"},
+		{Kind: "Service", Namespace: "shop", Name: "web", SectionName: "http", Port: 65535},
+	} {
+		if got := plain(reference(ref)); got != ref {
+			t.Errorf("got %+v, want %+v", got, ref)
+		}
+	}
+}
+
+func TestLongMessagesAreCutBetweenCharacters(t *testing.T) {
+	got := condition(status.Condition{Message: "x" + strings.Repeat("é", maxMessage)}, 1, now).Message
+	if len(got) > maxMessage || !utf8.ValidString(got) || !strings.HasSuffix(got, "é…") {
+		t.Errorf("%d bytes, valid %v, end %q", len(got), utf8.ValidString(got), got[len(got)-6:])
+	}
+}
