@@ -1,0 +1,70 @@
+// Package accept takes connections from a listener and gives each to a handler in a goroutine of its own.
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Pauses after a failure that may pass, like a lack of file descriptors.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// Serve accepts until the listener is closed, and returns when all handlers have. When ctx ends, the connections are
+// closed; the listener is the caller's to close. handle owns its connection.
+func Serve(ctx context.Context, listener net.Listener, log *slog.Logger, handle func(context.Context, net.Conn)) error {
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
+	pause := firstPause
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			pause = firstPause
+			handlers.Go(func() { one(ctx, conn, log, handle) })
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		}
+		var passing interface{ Temporary() bool }
+		if !errors.As(err, &passing) || !passing.Temporary() {
+			return fmt.Errorf("accept on %s: %w", listener.Addr(), err)
+		}
+		log.Warn("cannot accept connections for now", "listener", listener.Addr().String(), "error", err.Error())
+		if !sleep(ctx, pause) {
+			return nil
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// one runs a handler. A panic in it is a defect of ours, but no reason to take the other connections down.
+func one(ctx context.Context, conn net.Conn, log *slog.Logger, handle func(context.Context, net.Conn)) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	defer func() { _ = conn.Close() }()
+	defer func() {
+		if defect := recover(); defect != nil {
+			log.Error("defect while serving a connection", "panic", fmt.Sprint(defect), "peer", conn.RemoteAddr().String())
+		}
+	}()
+	handle(ctx, conn)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
