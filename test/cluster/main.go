@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,6 +26,9 @@ type command struct {
 	verb, args, does string
 	run              func(ctx context.Context, h cluster.Harness, args []string) error
 }
+
+// ownArgs are the verbs whose arguments belong to somebody else, or have a --name of their own.
+var ownArgs = []string{"kubectl", "exec", "image"}
 
 var commands = []command{
 	{"up", "[--nodes N]", "bring the cluster up, or what of it is missing", up},
@@ -59,15 +63,16 @@ func fail(err error) {
 	}
 }
 
-// run reads "[--name NAME] VERB [--name NAME] ARGS".
+// run reads "[--name NAME] VERB ARGS"; most verbs take --name among their arguments too.
 func run(ctx context.Context, args []string) error {
-	name := "leno"
-	name, args = takeName(name, args)
+	name, args := takeName("leno", args, 1)
 	if len(args) == 0 {
 		return errors.New("name a command\n" + usage())
 	}
-	verb := args[0]
-	name, args = takeName(name, args[1:])
+	verb, args := args[0], args[1:]
+	if !slices.Contains(ownArgs, verb) {
+		name, args = takeName(name, args, len(args))
+	}
 	for _, c := range commands {
 		if c.verb == verb {
 			h, err := harness(name)
@@ -80,24 +85,17 @@ func run(ctx context.Context, args []string) error {
 	return fmt.Errorf("no command %q\n%s", verb, usage())
 }
 
-// takeName takes a leading --name; verbs like image have a --name of their own, which comes with --bin.
-func takeName(name string, args []string) (string, []string) {
-	if len(args) > 0 && strings.HasPrefix(args[0], "--name=") && !hasFlag(args, "--bin") {
-		return strings.TrimPrefix(args[0], "--name="), args[1:]
-	}
-	if len(args) > 1 && args[0] == "--name" && !hasFlag(args, "--bin") {
-		return args[1], args[2:]
-	}
-	return name, args
-}
-
-func hasFlag(args []string, flag string) bool {
-	for _, a := range args {
-		if a == flag || strings.HasPrefix(a, flag+"=") {
-			return true
+// takeName takes --name out of the first arguments, as many as within says.
+func takeName(name string, args []string, within int) (string, []string) {
+	for i := range min(within, len(args)) {
+		if value, ok := strings.CutPrefix(args[i], "--name="); ok {
+			return value, slices.Delete(slices.Clone(args), i, i+1)
+		}
+		if args[i] == "--name" && i+1 < len(args) {
+			return args[i+1], slices.Delete(slices.Clone(args), i, i+2)
 		}
 	}
-	return false
+	return name, args
 }
 
 func usage() string {

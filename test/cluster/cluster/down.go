@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -88,11 +89,19 @@ func removeOutside(c layout.Cluster) error {
 			errs = append(errs, remove(file))
 		}
 	}
-	for _, dir := range []string{"/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd"} {
+	if conn, err := net.Dial("unix", devicePlugins+"/kubelet.sock"); err == nil {
+		conn.Close() // another cluster's kubelet
+	} else {
+		errs = append(errs, remove(devicePlugins+"/kubelet.sock"))
+	}
+	for _, dir := range []string{devicePlugins, filepath.Dir(devicePlugins), "/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd"} {
 		_ = os.Remove(dir) // in use by others, or never made
 	}
 	return errors.Join(errs...)
 }
+
+// devicePlugins is compiled into the kubelet.
+const devicePlugins = "/var/lib/kubelet/device-plugins"
 
 var shimSocket = regexp.MustCompile(`unix://(/run/containerd/s/[0-9a-f]{64})`)
 

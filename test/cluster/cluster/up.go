@@ -30,17 +30,7 @@ func (h Harness) Up(ctx context.Context, nodes int) error {
 		return err
 	}
 	defer unlock()
-	c, s, err := h.load()
-	if err == nil && nodes != 0 && nodes != s.Nodes && h.usable(c, s) {
-		return fmt.Errorf("cluster %s is up with %d nodes: run `cluster down` first", h.Name, s.Nodes)
-	}
-	if err == nil && h.usable(c, s) {
-		fmt.Fprintf(h.Out, "cluster %s is up; starting what is missing\n", h.Name)
-		err = h.run(ctx, c, s)
-	} else {
-		fmt.Fprintf(h.Out, "cluster %s:\n", h.Name)
-		c, err = h.fresh(ctx, max(nodes, 1))
-	}
+	c, err := h.resume(ctx, nodes)
 	if err != nil {
 		return err
 	}
@@ -49,18 +39,29 @@ func (h Harness) Up(ctx context.Context, nodes int) error {
 	return nil
 }
 
-// usable: data, network and containers are those of a running cluster; whatever else died can be started again.
-func (h Harness) usable(c layout.Cluster, s state) bool {
+// resume starts what is missing of a cluster whose network stands; when that does not bring it back, or nothing stands, it begins
+// afresh.
+func (h Harness) resume(ctx context.Context, nodes int) (layout.Cluster, error) {
+	c, s, err := h.load()
+	if err != nil || !networkStands(c) {
+		fmt.Fprintf(h.Out, "cluster %s:\n", h.Name)
+		return h.fresh(ctx, max(nodes, s.Nodes, 1))
+	}
+	if nodes != 0 && nodes != s.Nodes {
+		return c, fmt.Errorf("cluster %s is up with %d nodes: run `cluster down` first", h.Name, s.Nodes)
+	}
+	fmt.Fprintf(h.Out, "cluster %s is up; starting what is missing\n", h.Name)
+	if err = h.run(ctx, c, s); err == nil || ctx.Err() != nil {
+		return c, err
+	}
+	fmt.Fprintf(h.Out, "it does not come back (%v); starting afresh:\n", err)
+	return h.fresh(ctx, s.Nodes)
+}
+
+// networkStands is false after a reboot or a half-finished up. Processes may be missing: each finds its data again.
+func networkStands(c layout.Cluster) bool {
 	for _, n := range c.Nodes {
 		if !host.NetNSExists(n.NetNS) {
-			return false
-		}
-		if _, alive := host.ReadProcess(h.record(c, render.ContainerdDaemon(n, s.Programs).Name)); !alive {
-			return false
-		}
-	}
-	for _, d := range []render.Daemon{render.Etcd(c, s.Programs), render.APIServer(c, s.Programs)} {
-		if _, alive := host.ReadProcess(h.record(c, d.Name)); !alive {
 			return false
 		}
 	}
@@ -182,13 +183,25 @@ func (h Harness) installTools() (string, error) {
 	}
 	if len(missing) > 0 {
 		fmt.Fprintf(h.Out, "installing %s … ", strings.Join(missing, " "))
-		apt := exec.Command("apt-get", append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)...)
-		apt.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := apt.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("apt-get install %s (install them by hand, after apt-get update): %w\n%s", strings.Join(missing, " "), err, out)
+		install := append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...)
+		err := apt(install...)
+		if err != nil {
+			err = errors.Join(apt("update"), apt(install...)) // the package lists were missing or old
+		}
+		if err != nil {
+			return "", fmt.Errorf("install %s by hand: %w", strings.Join(missing, " "), err)
 		}
 	}
 	return exec.LookPath("runc")
+}
+
+func apt(args ...string) error {
+	cmd := exec.Command("apt-get", args...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+	}
+	return nil
 }
 
 // programs builds, or finds, all binaries. One after the other: each build already uses every core.
