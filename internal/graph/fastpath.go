@@ -67,7 +67,11 @@ func read(kind snapshot.Kind) bool {
 func podsTouch(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) (map[mesh.Name]bool, bool) {
 	touched := maps.Clone(s.Changes().Services)
 	trustDomain := settingsOf(s.Mesh(), opts).TrustDomain
-	selectors := selectorsOf(s.Services)
+	namespaces := map[string]bool{}
+	for name := range s.Changes().Pods {
+		namespaces[name.Namespace] = true
+	}
+	selectors := selectorsOf(s.Services, namespaces)
 	for name := range s.Changes().Pods {
 		pod, was := s.Pods[name], prev.Workloads[name]
 		var is *mesh.Workload

@@ -19,15 +19,22 @@ type selectorIndex struct {
 // labelPair is one label in one namespace.
 type labelPair struct{ namespace, key, value string }
 
-func selectorsOf(services map[mesh.Name]*corev1.Service) *selectorIndex {
+// selectorsOf files the Services of some namespaces; of all, if namespaces is nil.
+func selectorsOf(services map[mesh.Name]*corev1.Service, namespaces map[string]bool) *selectorIndex {
 	users := map[labelPair]int{}
-	for _, svc := range services {
+	for name, svc := range services {
+		if namespaces != nil && !namespaces[name.Namespace] {
+			continue
+		}
 		for key, value := range svc.Spec.Selector {
 			users[labelPair{svc.Namespace, key, value}]++
 		}
 	}
 	index := &selectorIndex{services: map[labelPair][]*corev1.Service{}}
-	for _, svc := range services {
+	for name, svc := range services {
+		if namespaces != nil && !namespaces[name.Namespace] {
+			continue
+		}
 		var rarest labelPair
 		for key, value := range svc.Spec.Selector {
 			pair := labelPair{svc.Namespace, key, value}

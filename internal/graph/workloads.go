@@ -20,7 +20,7 @@ const labelPodTemplateHash = "pod-template-hash"
 
 // workloadsOf reads the pods that have an address of their own.
 func workloadsOf(s *snapshot.Snapshot, trustDomain string) map[mesh.Name]*mesh.Workload {
-	selectors := selectorsOf(s.Services)
+	selectors := selectorsOf(s.Services, nil)
 	out := make(map[mesh.Name]*mesh.Workload, len(s.Pods))
 	for name, pod := range s.Pods {
 		if w := workloadOf(name, pod, s.Nodes, trustDomain, selectors); w != nil {
