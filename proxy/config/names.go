@@ -17,8 +17,11 @@ const (
 	TrustBundleName = "trust-bundle"
 )
 
+// OutboundPrefix begins the names of listeners for original destinations.
+const OutboundPrefix = "outbound/"
+
 // ListenerName is the name of the listener for an original destination, "outbound/10.96.0.10:80".
-func ListenerName(dst netip.AddrPort) string { return "outbound/" + dst.String() }
+func ListenerName(dst netip.AddrPort) string { return OutboundPrefix + dst.String() }
 
 // Destination is the one key of an original destination: IPv4 in its short form, no zone.
 func Destination(dst netip.AddrPort) netip.AddrPort {
