@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,8 +28,9 @@ type world struct {
 	server *forward.Server
 	pool   *pool.Pool
 	cfg    *config.Config
-	plan   *plan.Plan
+	plan   atomic.Pointer[plan.Plan]
 	ctx    context.Context
+	cut    context.CancelFunc
 	wg     sync.WaitGroup
 	random func() uint64
 
@@ -56,13 +58,13 @@ var frontend = netip.MustParseAddrPort("10.0.0.1:80")
 
 func newWorld(t testing.TB) *world {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &world{t: t, ctx: ctx, emitted: make(chan struct{}, 1000),
+	w := &world{t: t, ctx: ctx, cut: cancel, emitted: make(chan struct{}, 1000),
 		cfg: &config.Config{
 			Outbound: map[netip.AddrPort]*config.Listener{},
 			Clusters: map[string]*config.Cluster{}, Routes: map[string]*config.RouteTable{},
 		}}
 	w.pool = pool.New(pool.Options{Dialer: plainDialer{}})
-	w.server = forward.New(forward.Options{Pool: w.pool, Sink: w, Random: func() uint64 { return w.random() }})
+	w.server = forward.New(forward.Options{Pool: w.pool, Sink: w, Header: 500 * time.Millisecond, Random: func() uint64 { return w.random() }})
 	w.random = func() uint64 { return 0 }
 	t.Cleanup(func() {
 		cancel()
@@ -90,7 +92,7 @@ func (w *world) straight() {
 
 // dial opens a client connection that the server serves.
 func (w *world) dial() *client {
-	w.plan = plan.Next(w.plan, w.cfg)
+	w.plan.Store(plan.Next(w.plan.Load(), w.cfg))
 	l := listen(w.t)
 	defer l.Close()
 	conn, err := net.Dial("tcp", l.Addr().String())
@@ -105,7 +107,7 @@ func (w *world) dial() *client {
 	go func() {
 		defer w.wg.Done()
 		w.server.Serve(w.ctx, down, forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
-			d, _ := w.plan.Outbound(frontend)
+			d, _ := w.plan.Load().Outbound(frontend)
 			return d
 		}})
 	}()

@@ -34,7 +34,7 @@ func parseStatusLine(line []byte, resp *msg.Response) error {
 	}
 	minor, err := parseVersion(line[:8])
 	if err != nil {
-		return err
+		return ErrStatusLine
 	}
 	resp.Minor = minor
 	if !isDigit(line[9]) || !isDigit(line[10]) || !isDigit(line[11]) || line[9] == '0' {

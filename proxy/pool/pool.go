@@ -3,6 +3,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -73,6 +74,18 @@ type Conn struct {
 	born  time.Time
 	since time.Time // idle since
 }
+
+// CloseWrite closes the writing half, where the connection can do that.
+func (c *Conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// NetConn is the connection that the dialer returned.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // New returns an empty pool.
 func New(opts Options) *Pool {
