@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -30,6 +32,7 @@ func serveGRPC(hostname string) func(context.Context, net.Listener) error {
 			writeHeaders(&body, "RequestHeader", headers)
 			return stream.SendMsg(wrapperspb.String(body.String()))
 		}))
+		healthpb.RegisterHealthServer(server, health.NewServer()) // for gRPC probes
 		context.AfterFunc(ctx, func() {
 			timer := time.AfterFunc(5*time.Second, server.Stop)
 			defer timer.Stop()
