@@ -1,6 +1,7 @@
 package routestatus
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -147,5 +148,24 @@ func TestLongMessagesAreCutBetweenCharacters(t *testing.T) {
 	got := condition(status.Condition{Message: "x" + strings.Repeat("é", maxMessage)}, 1, now).Message
 	if len(got) > maxMessage || !utf8.ValidString(got) || !strings.HasSuffix(got, "é…") {
 		t.Errorf("%d bytes, valid %v, end %q", len(got), utf8.ValidString(got), got[len(got)-6:])
+	}
+}
+
+func TestWordsAreThoseOfTheSpecification(t *testing.T) {
+	for ours, theirs := range map[string]any{
+		status.TypeAccepted:              gatewayv1.RouteConditionAccepted,
+		status.TypeResolvedRefs:          gatewayv1.RouteConditionResolvedRefs,
+		status.TypePartiallyInvalid:      gatewayv1.RouteConditionPartiallyInvalid,
+		status.ReasonNoMatchingParent:    gatewayv1.RouteReasonNoMatchingParent,
+		status.ReasonUnsupportedValue:    gatewayv1.RouteReasonUnsupportedValue,
+		status.ReasonIncompatibleFilters: gatewayv1.RouteReasonIncompatibleFilters,
+		status.ReasonRefNotPermitted:     gatewayv1.RouteReasonRefNotPermitted,
+		status.ReasonInvalidKind:         gatewayv1.RouteReasonInvalidKind,
+		status.ReasonBackendNotFound:     gatewayv1.RouteReasonBackendNotFound,
+		status.ReasonUnsupportedProtocol: gatewayv1.RouteReasonUnsupportedProtocol,
+	} {
+		if fmt.Sprint(theirs) != ours {
+			t.Errorf("ours is %s, theirs %v", ours, theirs)
+		}
 	}
 }
