@@ -243,7 +243,7 @@ type Endpoint struct {
 	Serving     bool
 	Terminating bool
 	Zone        string
-	// Workload is the pod behind the address; zero for hand-made slices.
+	// Workload is the pod behind the address; zero when no pod of the mesh has it.
 	Workload Name
 	// Identity is the SPIFFE id of the workload; empty when it has no sidecar, and then it is spoken to in plain text.
 	Identity string
