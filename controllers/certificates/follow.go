@@ -28,7 +28,7 @@ const reload = 30 * time.Second
 type follower struct {
 	live     client.Reader
 	trust    *Trust
-	onBundle func(pem []byte)
+	onBundle func(pem []byte) error
 }
 
 // Reconcile reads all of the chain that a replica needs. What is missing or broken leaves its predecessor in place.
@@ -85,8 +85,7 @@ func (f *follower) readRoots(ctx context.Context) error {
 	}
 	f.trust.roots.Store(bundle)
 	slog.InfoContext(ctx, "trust bundle loaded", "roots", len(bundle.Roots()))
-	f.onBundle(bundle.PEM())
-	return nil
+	return f.onBundle(bundle.PEM())
 }
 
 func own(name string) client.ObjectKey {

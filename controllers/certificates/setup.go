@@ -30,13 +30,14 @@ import (
 type Options struct {
 	// Propagation is how long a new root is spread before it signs.
 	Propagation time.Duration
+	// Trust is kept up to date on every replica.
+	Trust *Trust
 	// OnBundle gets each new trust bundle, as PEM, on every replica. It must not block.
-	OnBundle func(pem []byte)
+	OnBundle func(pem []byte) error
 }
 
 // Parts are what the rest of the manager uses.
 type Parts struct {
-	Trust         *Trust
 	Authenticator *Authenticator
 	Signer        *Signer
 }
@@ -56,9 +57,8 @@ func ByObject() map[client.Object]cache.ByObject {
 
 // Setup adds everything to the manager. What needs cert-manager starts when the cluster serves its kinds.
 func Setup(mgr manager.Manager, o Options) (*Parts, error) {
-	trust := &Trust{}
+	trust := o.Trust
 	parts := &Parts{
-		Trust:         trust,
 		Authenticator: NewAuthenticator(mgr.GetClient()),
 		Signer:        NewSigner(mgr.GetClient(), mgr.GetAPIReader(), trust, mgr.GetEventRecorder("leno-certificates")),
 	}
@@ -133,7 +133,7 @@ func inOwnNamespace(names ...string) predicate.Predicate {
 	})
 }
 
-func addFollower(mgr manager.Manager, trust *Trust, onBundle func([]byte)) error {
+func addFollower(mgr manager.Manager, trust *Trust, onBundle func([]byte) error) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("chain-follower").
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(always)).

@@ -138,4 +138,3 @@ func (r *meshReconciler) ca(ctx context.Context) (*CA, error) {
 	}
 	return out, nil
 }
-

@@ -1,0 +1,190 @@
+// Package controllers is the only code that talks to the Kubernetes API: it feeds the cluster's news to the pure core and
+// carries out what the core decides. This file is its table of contents.
+package controllers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
+
+	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/controllers/certificates"
+	"github.com/leno-mesh/leno/controllers/feed"
+	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
+	"github.com/leno-mesh/leno/controllers/status"
+	"github.com/leno-mesh/leno/controllers/webhook"
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/pipeline"
+	"github.com/leno-mesh/leno/internal/xds/server"
+)
+
+//+kubebuilder:rbac:groups=coordination.k8s.io,namespace=leno-system,resources=leases,verbs=get;create;update;patch
+
+// Config is what the manager is started with.
+type Config struct {
+	ProxyAddress    string        // discovery and enrolment, ":15010"
+	WebhookPort     int           // 9443; negative: no webhook
+	HealthAddress   string        // /livez and /readyz, ":8081"
+	MetricsAddress  string        // TLS and RBAC, ":8443"; "0": off
+	LeaderElection  bool          // false only for a single process in tests
+	RootPropagation time.Duration // how long a new root is spread before it signs
+	// Bound gets the address that proxies are served on; optional, for tests that listen on port 0.
+	Bound func(net.Addr)
+}
+
+// Manager is the operator and control plane: every replica watches the cluster, serves proxies and admits pods; one of
+// them, the leader, writes.
+type Manager struct {
+	ctrl.Manager
+	published atomic.Bool // the first mesh is out
+}
+
+// New puts the manager together. Run it with Start.
+func New(rc *rest.Config, c Config) (*Manager, error) {
+	trust := &certificates.Trust{}
+	mgr, err := newManager(rc, c, trust)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{Manager: mgr}
+	classic, err := classicCluster(rc)
+	if err != nil {
+		return nil, err
+	}
+
+	// Outputs: proxies, the cluster's status, certificates.
+	ads := server.New(server.Options{})
+	writer, err := status.Setup(mgr)
+	if err != nil {
+		return nil, fmt.Errorf("status writer: %w", err)
+	}
+	parts, err := certificates.Setup(mgr, certificates.Options{
+		Trust: trust, Propagation: c.RootPropagation, OnBundle: ads.PublishBundle,
+	})
+	if err != nil {
+		return nil, err
+	}
+	enrol := &enrolment{authenticator: parts.Authenticator, signer: parts.Signer}
+
+	// The core: news in, meshes and wanted status out.
+	pipe := pipeline.New(pipeline.Options{
+		Publish: func(now *mesh.Mesh) {
+			enrol.use(now.Settings.TrustDomain)
+			ads.Publish(now)
+			m.published.Store(true)
+		},
+		Status:  writer.Set,
+		Observe: observe,
+	})
+
+	// Shells around it, in the order in which a cluster meets them.
+	if c.WebhookPort >= 0 {
+		webhook.Register(mgr.GetWebhookServer(), mgr.GetClient(), classic)
+	}
+	for _, add := range []func() error{
+		func() error { return meshcontroller.Setup(mgr) },
+		func() error { return mgr.Add(everyReplica(pipe.Run)) },
+		func() error { return mgr.Add(feed.New(mgr.GetCache(), mgr.GetRESTMapper(), pipe)) },
+		func() error {
+			return mgr.Add(&grpcServer{address: c.ProxyAddress, trust: trust, ads: ads, enrol: enrol, bound: c.Bound})
+		},
+		func() error { return mgr.AddHealthzCheck("alive", func(*http.Request) error { return nil }) },
+		func() error { return mgr.AddReadyzCheck("cluster", m.readCluster) },
+		func() error {
+			return mgr.AddReadyzCheck("certificate", func(*http.Request) error { _, err := trust.Serving(); return err })
+		},
+		func() error { return register(ads) },
+	} {
+		if err := add(); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// readCluster is ready when the first complete picture of the cluster was published.
+func (m *Manager) readCluster(*http.Request) error {
+	if !m.published.Load() {
+		return errors.New("the cluster has not been read completely yet")
+	}
+	return nil
+}
+
+func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme,
+		gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("scheme: %w", err)
+		}
+	}
+	byObject := feed.ByObject()
+	maps.Copy(byObject, certificates.ByObject())
+	o := ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cache.Options{ByObject: byObject, DefaultTransform: cache.TransformStripManagedFields()},
+		LeaderElection:                c.LeaderElection,
+		LeaderElectionID:              "leno-manager",
+		LeaderElectionNamespace:       mesh.SystemNamespace,
+		LeaderElectionReleaseOnCancel: true, // the process ends when Start returns
+		HealthProbeBindAddress:        c.HealthAddress,
+		LivenessEndpointName:          "/livez",
+		Metrics:                       metricsOptions(c.MetricsAddress, trust.Serving),
+	}
+	if c.WebhookPort >= 0 {
+		o.WebhookServer = ctrlwebhook.NewServer(ctrlwebhook.Options{Port: c.WebhookPort, TLSOpts: []func(*tls.Config){servingTLS(trust.Serving)}})
+	}
+	mgr, err := ctrl.NewManager(rc, o)
+	if err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// classicCluster tells whether the cluster is too old for native sidecars (Kubernetes before 1.29).
+func classicCluster(rc *rest.Config) (bool, error) {
+	d, err := discovery.NewDiscoveryClientForConfig(rc)
+	if err != nil {
+		return false, fmt.Errorf("version of the cluster: %w", err)
+	}
+	version, err := d.ServerVersion()
+	if err != nil {
+		return false, fmt.Errorf("version of the cluster: %w", err)
+	}
+	minor, err := strconv.Atoi(strings.TrimRight(version.Minor, "+"))
+	if err != nil {
+		return false, nil // a version that is not spelt like that is not an old one
+	}
+	return version.Major == "1" && minor < 29, nil
+}
+
+// everyReplica is a Runnable that does not wait for leadership.
+type everyReplica func(context.Context) error
+
+// Start runs it.
+func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection is false.
+func (everyReplica) NeedLeaderElection() bool { return false }
