@@ -172,3 +172,43 @@ func (r *replay) Read(b []byte) (int, error) {
 	return n, nil
 }
 func (*replay) SetReadDeadline(time.Time) error { return nil }
+
+func TestFirst(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		client      string // says this after a minute
+		server      string // says this after two minutes
+		serverFirst time.Duration
+		want        detect.Kind
+		serverSpoke bool
+	}{
+		{"server greets", "", "220 hello", time.Second, detect.Silent, true},
+		{"late request", "GET / HTTP/1.1\r\n", "", 0, detect.HTTP1, false},
+		{"late opaque client", "\x00\x01", "", 0, detect.Opaque, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			clientFar, client := net.Pipe()
+			serverFar, server := net.Pipe()
+			if tc.client != "" {
+				go func() { time.Sleep(time.Minute); _, _ = clientFar.Write([]byte(tc.client)) }()
+			}
+			if tc.server != "" {
+				go func() { time.Sleep(tc.serverFirst); _, _ = serverFar.Write([]byte(tc.server)) }()
+			}
+			c, s := detect.Wrap(client), detect.Wrap(server)
+			verdict, spoke, err := detect.First(c, s)
+			if verdict.Kind != tc.want || spoke != tc.serverSpoke || err != nil {
+				t.Errorf("%s: %v, server spoke %v, %v", tc.name, verdict.Kind, spoke, err)
+			}
+			if got := string(s.Take()); got != tc.server {
+				t.Errorf("%s: server's bytes %q", tc.name, got)
+			}
+			if got := string(c.Take()); got != tc.client {
+				t.Errorf("%s: client's bytes %q", tc.name, got)
+			}
+			for _, end := range []net.Conn{clientFar, client, serverFar, server} {
+				_ = end.Close()
+			}
+		})
+	}
+}

@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/detect"
+	"github.com/leno-mesh/leno/proxy/forward"
+	"github.com/leno-mesh/leno/proxy/plan"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+)
+
+// askTimeout is how long a new destination waits for the control plane before it counts as unknown.
+const askTimeout = time.Second
+
+// outbound serves a connection of the own application. The destination is what it dialled, an address and a port,
+// never what a Host header says.
+func (p *Proxy) outbound(ctx context.Context, conn net.Conn) {
+	to, err := p.opts.Original(conn)
+	if err != nil {
+		p.opts.Log.Warn("outbound connection without destination", "error", err.Error())
+		return
+	}
+	if p.circular(to) {
+		p.refuse(telemetry.Outbound, conn, "circular")
+		return
+	}
+	defer p.uses.begin(to)()
+	d, registered := p.destination(ctx, to)
+	f := flow{direction: telemetry.Outbound, source: p.self(), to: to, destination: d}
+	switch {
+	case d == nil:
+		p.refuse(telemetry.Outbound, conn, "not_registered")
+	case !registered:
+		p.opaque(ctx, conn, f) // nothing is known: touch nothing
+	case d.Protocol == config.HTTP:
+		p.http(ctx, conn, f)
+	case d.Protocol == config.Detect:
+		p.detect(ctx, conn, f)
+	default:
+		f.protocol = string(d.Protocol)
+		p.opaque(ctx, conn, f)
+	}
+}
+
+// destination finds what the control plane says about an address. Unknown ones are reached as they are, or not at all
+// (nil), as the outbound policy says.
+func (p *Proxy) destination(ctx context.Context, to netip.AddrPort) (d *plan.Destination, registered bool) {
+	d, known := p.plan.Load().Outbound(to)
+	if !known {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		if _, known = p.control.Outbound(ctx, to); known {
+			d, _ = p.plan.Load().Outbound(to)
+		}
+	}
+	switch now := p.plan.Load(); {
+	case d != nil:
+		return d, true
+	case now.Config.RegistryOnly:
+		return nil, false
+	default:
+		return now.Direct(to), false
+	}
+}
+
+// circular tells whether the connection would come back to the proxy itself.
+func (p *Proxy) circular(to netip.AddrPort) bool {
+	if !slices.Contains(p.opts.Reserved, to.Port()) {
+		return false
+	}
+	_, own := p.opts.Own(to)
+	return own || to.Addr().IsLoopback()
+}
+
+func (p *Proxy) refuse(direction telemetry.Direction, conn net.Conn, reason string) {
+	p.opts.Counters.Refused(direction, reason)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // a reset says no; an orderly end would look like an answer
+	}
+	_ = conn.Close()
+}
+
+// http serves HTTP/1.1 requests, each under the newest configuration.
+func (p *Proxy) http(ctx context.Context, conn net.Conn, f flow) {
+	last := f.destination
+	p.forward.Serve(ctx, conn, forward.Conn{
+		Direction: f.direction, Source: f.source, MTLS: f.mtls,
+		Resolve: func() *plan.Destination {
+			now := p.plan.Load()
+			if f.direction == telemetry.Inbound {
+				return now.Inbound(f.to)
+			}
+			if d, _ := now.Outbound(f.to); d != nil {
+				last = d
+			}
+			return last
+		},
+	})
+}
+
+// detect serves a connection whose protocol nobody declared.
+func (p *Proxy) detect(ctx context.Context, conn net.Conn, f flow) {
+	wait := detect.Wait
+	if p.learnt.ServerFirst(f.to) {
+		wait = 0
+	}
+	start := time.Now()
+	seen, verdict, err := detect.Sniff(conn, wait)
+	p.opts.Counters.Detected(f.direction, verdict.Kind.String(), time.Since(start))
+	if err != nil {
+		return
+	}
+	p.serveSeen(ctx, seen, verdict, f)
+}
+
+// serveSeen serves a connection by what its first bytes look like.
+func (p *Proxy) serveSeen(ctx context.Context, conn *detect.Conn, verdict detect.Verdict, f flow) {
+	switch verdict.Kind {
+	case detect.Silent:
+		p.silent(ctx, conn, f)
+	case detect.HTTP1:
+		p.http(ctx, conn, f)
+	case detect.HTTP2:
+		f.protocol = string(config.HTTP2)
+		p.opaque(ctx, conn, f)
+	case detect.TLS:
+		f.protocol = string(config.TLS)
+		p.opaque(ctx, conn, f)
+	default:
+		p.opaque(ctx, conn, f)
+	}
+}

@@ -1,0 +1,229 @@
+// Package proxy is the data plane, composed: connections are accepted, looked at, taken out of mutual TLS, and their
+// requests forwarded or their bytes relayed. Everything that belongs to a platform comes in through [Options], so that
+// complete proxies run in a test, and without any redirection in the kernel.
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leno-mesh/leno/internal/identity"
+	"github.com/leno-mesh/leno/proxy/accept"
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/detect"
+	"github.com/leno-mesh/leno/proxy/drain"
+	"github.com/leno-mesh/leno/proxy/forward"
+	"github.com/leno-mesh/leno/proxy/plan"
+	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/tcp"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+	"github.com/leno-mesh/leno/proxy/tlsx"
+)
+
+// Control is where configuration comes from: an xdsclient.Client.
+type Control interface {
+	// Run keeps the configuration fresh until ctx ends.
+	Run(ctx context.Context) error
+	// Outbound asks for a destination and waits for the answer until ctx ends. The configuration was applied before it
+	// returns.
+	Outbound(ctx context.Context, to netip.AddrPort) (cfg *config.Config, known bool)
+	// Release gives up a destination that is not used any more.
+	Release(to netip.AddrPort)
+}
+
+// Options are the seams of a proxy. All fields without "optional" must be set.
+type Options struct {
+	// Listen opens the listeners of one direction. They are closed by the proxy.
+	Listen func(telemetry.Direction) ([]net.Listener, error)
+	// Original is where an accepted connection wanted to go.
+	Original func(net.Conn) (netip.AddrPort, error)
+	// Dial makes TCP connections that are not captured again.
+	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	// Own tells whether an address is one of the own application, and where that really listens (the same address
+	// wherever the kernel redirects).
+	Own func(netip.AddrPort) (netip.AddrPort, bool)
+	// Reserved are the proxy's own ports: connections to them at own or loopback addresses would run in circles.
+	Reserved []uint16
+	Identity identity.Source
+	// Control makes the source of configuration. It must call apply with each new one, one at a time.
+	Control func(apply func(*config.Config)) Control
+	// Sink gets a record of each request and connection.
+	Sink     telemetry.Sink
+	Counters *telemetry.Counters
+	// OnConfig is told of each configuration after it has come to use; optional.
+	OnConfig func(*config.Config)
+	Log      *slog.Logger
+	// Random is for weights and samples; optional.
+	Random func() uint64
+	// Idle is how long an opaque connection may rest; 0: an hour.
+	Idle  time.Duration
+	Drain Drain
+}
+
+// Drain says how the proxy stops.
+type Drain struct {
+	// Max is the longest a drain may take; 0 ends at once.
+	Max time.Duration
+	// Quiet is how long nothing must be going on before the proxy ends.
+	Quiet time.Duration
+	// Application tells whether the application is still there; optional.
+	Application func() bool
+	// Abort ends the drain at once when it ends; optional.
+	Abort context.Context
+}
+
+// Proxy is one data plane. Make it with [New].
+type Proxy struct {
+	opts    Options
+	control Control
+	dialer  *tlsx.Dialer
+	pool    *pool.Pool
+	forward *forward.Server
+	tls     *tlsx.Server
+	learnt  detect.Learnt
+	uses    uses
+	active  drain.Counter
+
+	apply    sync.Mutex                // serialises Apply
+	plan     atomic.Pointer[plan.Plan] // never nil
+	draining atomic.Bool
+}
+
+// New composes a proxy.
+func New(opts Options) *Proxy {
+	p := &Proxy{opts: opts}
+	p.plan.Store(plan.Next(nil, &config.Config{}))
+	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: opts.Dial, Own: opts.Own}
+	p.pool = pool.New(pool.Options{Dialer: p.dialer})
+	p.forward = forward.New(forward.Options{Pool: p.pool, Sink: opts.Sink, Random: opts.Random})
+	p.tls = tlsx.NewServer(opts.Identity)
+	p.control = opts.Control(p.Apply)
+	return p
+}
+
+// Apply brings a configuration to use. Connections that are open go on; their next request follows the new one.
+func (p *Proxy) Apply(cfg *config.Config) {
+	p.apply.Lock()
+	defer p.apply.Unlock()
+	next := plan.Next(p.plan.Load(), cfg)
+	if err := next.Err(); err != nil {
+		p.opts.Log.Error("parts of the configuration cannot be used, their predecessors stay", "error", err.Error())
+	}
+	p.plan.Store(next)
+	serves := next.Serves()
+	p.pool.Keep(func(t pool.Target) bool { return serves(t.Address, t.Identity) })
+	if p.opts.OnConfig != nil {
+		p.opts.OnConfig(cfg)
+	}
+}
+
+// Config is the configuration in effect.
+func (p *Proxy) Config() *config.Config { return p.plan.Load().Config }
+
+// Ready tells whether traffic may come; if not, what is missing.
+func (p *Proxy) Ready() (ready bool, reason string) {
+	if p.draining.Load() {
+		return false, "stopping"
+	}
+	if _, err := p.opts.Identity.Identity(); err != nil {
+		return false, err.Error()
+	}
+	if p.Config().Inbound == nil {
+		return false, "no configuration from the control plane yet"
+	}
+	return true, ""
+}
+
+// Run serves until ctx ends, then goes on until the application is done (see [Drain]), and returns.
+func (p *Proxy) Run(ctx context.Context) error {
+	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var listeners []net.Listener
+	defer func() { closeAll(listeners) }()
+	failed := make(chan error, 3)
+	var running sync.WaitGroup
+	for direction, handle := range map[telemetry.Direction]func(context.Context, net.Conn){
+		telemetry.Outbound: p.outbound, telemetry.Inbound: p.inbound,
+	} {
+		opened, err := p.opts.Listen(direction)
+		if err != nil {
+			return fmt.Errorf("listen for %s connections: %w", direction, err)
+		}
+		listeners = append(listeners, opened...)
+		for _, listener := range opened {
+			running.Go(func() { p.serve(serving, direction, listener, handle, failed) })
+		}
+	}
+	running.Go(func() {
+		if err := p.control.Run(serving); err != nil && serving.Err() == nil {
+			failed <- fmt.Errorf("control plane client: %w", err)
+		}
+	})
+	running.Go(func() { p.releaseIdle(serving) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+		p.drain()
+	case err = <-failed:
+	}
+	closeAll(listeners)
+	cut()
+	p.pool.Close()
+	running.Wait()
+	return err
+}
+
+func (p *Proxy) serve(ctx context.Context, direction telemetry.Direction, listener net.Listener, handle func(context.Context, net.Conn), failed chan<- error) {
+	err := accept.Serve(ctx, listener, p.opts.Log, func(ctx context.Context, conn net.Conn) {
+		defer p.active.Enter()()
+		defer p.opts.Counters.Opened(direction)()
+		handle(ctx, conn)
+	})
+	if err != nil {
+		select {
+		case failed <- err:
+		default: // one reason to end is enough
+		}
+	}
+}
+
+// drain goes on serving, both ways, until the application is gone: it may need the network to finish its work. Clients
+// learn from each answer that they should connect elsewhere.
+func (p *Proxy) drain() {
+	p.draining.Store(true)
+	p.forward.Drain()
+	abort := p.opts.Drain.Abort
+	if abort == nil {
+		abort = context.Background()
+	}
+	start := time.Now()
+	reason := drain.Wait(abort, drain.Policy{Max: p.opts.Drain.Max, Quiet: p.opts.Drain.Quiet, Busy: func() bool {
+		return p.active.Active() > 0 || p.opts.Drain.Application != nil && p.opts.Drain.Application()
+	}})
+	p.opts.Log.Info("stopping", "reason", string(reason), "drained", time.Since(start).String(), "connections", p.active.Active())
+}
+
+// self is who we are, for metrics.
+func (p *Proxy) self() config.Workload {
+	if in := p.Config().Inbound; in != nil {
+		return in.Workload
+	}
+	return config.Workload{}
+}
+
+func (p *Proxy) relay(ctx context.Context, client, server net.Conn) tcp.Result {
+	return tcp.New(p.opts.Idle).Run(ctx, client, server)
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, listener := range listeners {
+		_ = listener.Close()
+	}
+}
