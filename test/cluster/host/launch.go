@@ -86,8 +86,10 @@ func Start(c Command, logFile, recordFile string) error {
 	}
 	// A zombie of ours would look alive to others for as long as this process lives.
 	go cmd.Wait() //nolint:errcheck // the log tells why it ended
-	return os.WriteFile(recordFile, fmt.Appendf(nil, "%d %d\n", cmd.Process.Pid, start), 0o644)
+	return os.WriteFile(recordFile, Process{cmd.Process.Pid, start}.record(), 0o644)
 }
+
+func (p Process) record() []byte { return fmt.Appendf(nil, "%d %d\n", p.PID, p.Start) }
 
 // ReadProcess reads a record; ok is false when there is none or the process is gone.
 func ReadProcess(recordFile string) (p Process, ok bool) {
