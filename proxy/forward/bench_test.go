@@ -1,0 +1,71 @@
+package forward_test
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"github.com/leno-mesh/leno/proxy/config"
+)
+
+// loop answers every request of reqSize bytes with resp until the connection ends.
+func loop(conn net.Conn, reqSize int, resp []byte) {
+	buf := make([]byte, reqSize)
+	for {
+		if _, err := io.ReadFull(conn, buf); err != nil {
+			return
+		}
+		if _, err := conn.Write(resp); err != nil {
+			return
+		}
+	}
+}
+
+// steady makes a world in which one call is one keep-alive exchange with a body of 1 KiB through a route, and nothing
+// but the proxy does any work worth counting.
+func steady(t testing.TB) (exchange func()) {
+	w := newWorld(t)
+	b := w.backend()
+	w.cluster("c", b.addr())
+	w.route(config.Entry{Match: config.Match{PathKind: config.PathPrefix, Path: "/"}, Action: &config.Action{
+		RequestHeaders: &config.HeaderChange{Set: []config.Header{{Name: "x-canary", Value: "no"}}},
+		Backends:       []config.Backend{to("c", 1)}}})
+	w.quiet = true
+	c := w.dial()
+	body := make([]byte, 1024)
+	resp := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nServer: backend\r\nContent-Length: 1024\r\n\r\n"), body...)
+	request := []byte("GET /some/path?x=1 HTTP/1.1\r\nHost: shop.default.svc.cluster.local\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nX-Request-Id: 0123456789\r\n\r\n")
+	sent := len(request) + len("x-canary: no\r\n")
+	go func() {
+		conn, err := b.l.Accept()
+		if err == nil {
+			loop(conn, sent, resp)
+		}
+	}()
+	buf := make([]byte, len(resp))
+	return func() {
+		if _, err := c.conn.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c.conn, buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkExchange(b *testing.B) {
+	exchange := steady(b)
+	exchange()
+	b.ReportAllocs()
+	for b.Loop() {
+		exchange()
+	}
+}
+
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	exchange := steady(t)
+	exchange()
+	if n := testing.AllocsPerRun(2000, exchange); n > 0 {
+		t.Errorf("%v allocations per exchange", n)
+	}
+}
