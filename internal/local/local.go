@@ -35,6 +35,8 @@ const shift = 8000
 type Options struct {
 	// LowestPort is the lowest port that may be bound; lower ones are served 8000 higher.
 	LowestPort uint16
+	// AllDeployments plans pods also for Deployments without a command, for those who run nothing.
+	AllDeployments bool
 }
 
 // Served is the port to bind and to dial in place of port.
@@ -107,7 +109,7 @@ func New(objects []Object, options Options) *Plan {
 	addresses := newAllocator()
 	p.Services = planServices(s.services, addresses)
 	for _, d := range s.deployments {
-		pods, note := podsOf(d, addresses)
+		pods, note := podsOf(d, addresses, options)
 		p.Pods = append(p.Pods, pods...)
 		if note != "" {
 			p.Notes = append(p.Notes, note)

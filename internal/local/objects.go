@@ -102,7 +102,7 @@ func merged(all ...map[string]string) map[string]string {
 func (s *Service) slices(running []Running) []snapshot.Object {
 	bySet := map[string]*discoveryv1.EndpointSlice{}
 	for _, r := range running {
-		if !s.selects(r.Pod) {
+		if !s.Selects(r.Pod) {
 			continue
 		}
 		ports := s.endpointPorts(r.Pod)

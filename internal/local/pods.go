@@ -14,9 +14,9 @@ import (
 )
 
 // podsOf makes the replicas of a Deployment. A changed template gives its pods other names: they are other pods.
-func podsOf(d *appsv1.Deployment, addresses *allocator) (pods []*Pod, note string) {
+func podsOf(d *appsv1.Deployment, addresses *allocator, options Options) (pods []*Pod, note string) {
 	command := d.Spec.Template.Annotations[RunAnnotation]
-	if command == "" {
+	if command == "" && !options.AllDeployments {
 		return nil, fmt.Sprintf("Deployment %s/%s is not run: give spec.template.metadata.annotations a %q with the command to run in its place",
 			d.Namespace, d.Name, RunAnnotation)
 	}
@@ -81,7 +81,7 @@ func portsOf(p *Pod, services []*Service) []uint16 {
 		}
 	}
 	for _, s := range services {
-		if !s.selects(p) {
+		if !s.Selects(p) {
 			continue
 		}
 		for _, port := range s.object.Spec.Ports {

@@ -30,8 +30,8 @@ func isTCP(port corev1.ServicePort) bool {
 	return port.Protocol == "" || port.Protocol == corev1.ProtocolTCP
 }
 
-// selects tells whether the pod is behind the Service. A Service without selector has hand-made EndpointSlices.
-func (s *Service) selects(p *Pod) bool {
+// Selects tells whether the pod is behind the Service. A Service without selector has hand-made EndpointSlices.
+func (s *Service) Selects(p *Pod) bool {
 	if len(s.object.Spec.Selector) == 0 || p.Namespace != s.Namespace {
 		return false
 	}

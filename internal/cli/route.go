@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/xds"
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/route"
+)
+
+// question is one request that somebody asks about.
+type question struct {
+	from    string
+	target  *url.URL
+	method  string
+	headers []string
+}
+
+func newRoute() *cobra.Command {
+	var paths []string
+	var to string
+	q := question{}
+	cmd := &cobra.Command{
+		Use:   "route -f DIR --to URL",
+		Short: "Tell where a request would go, and why",
+		Long: `Tell where a request would go, and why: which rules were looked at, which one matched, and what happens then. The
+answer comes from the code that sidecars run.`,
+		Example: "  leno route -f config/samples/shop --to http://catalog.shop/items -H 'X-Canary: yes'",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if q.target, err = url.Parse(to); err != nil {
+				return fmt.Errorf("--to: %w", err)
+			}
+			if q.target.Scheme != "http" || q.target.Hostname() == "" {
+				return errors.New("--to is http://SERVICE.NAMESPACE[:PORT][/PATH]")
+			}
+			items, err := loadManifests(cmd, paths)
+			if err != nil {
+				return err
+			}
+			return explain(cmd.OutOrStdout(), newEngine(items), q)
+		},
+	}
+	filenameFlag(cmd, &paths)
+	cmd.Flags().StringVar(&to, "to", "", "what is requested")
+	cmd.Flags().StringVar(&q.from, "from", "", "namespace of the client; default: that of the Service")
+	cmd.Flags().StringVarP(&q.method, "method", "X", http.MethodGet, "HTTP method")
+	cmd.Flags().StringArrayVarP(&q.headers, "header", "H", nil, "header as name: value (repeatable)")
+	_ = cmd.MarkFlagRequired("to") // it is there
+	return cmd
+}
+
+// explain prints the way of a request through the mesh.
+func explain(out io.Writer, e engine, q question) error {
+	name, address, err := e.service(q.target.Hostname(), q.from)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.ParseUint(cmp.Or(q.target.Port(), "80"), 10, 16)
+	if err != nil {
+		return fmt.Errorf("--to: port: %w", err)
+	}
+	request, err := q.request()
+	if err != nil {
+		return err
+	}
+	client := e.client(cmp.Or(q.from, name.Namespace))
+	sp := mesh.ServicePort{Name: name, Port: uint16(port)}
+	listener, err := e.resource(client, xds.ListenerType, xds.ListenerName(netip.AddrPortFrom(address, sp.Port)))
+	if err != nil {
+		return fmt.Errorf("port %d of Service %s: %w", port, name, err)
+	}
+	fmt.Fprintf(out, "%s %s from namespace %s\n", q.method, q.target, client.Namespace)
+	if listener.Listener.Routes == "" {
+		fmt.Fprintf(out, "no route is attached to %s:%d: the request goes to its own endpoints\n", name, port)
+		return e.printEndpoints(out, client, listener.Listener.Cluster, "  ")
+	}
+	routes, err := e.resource(client, xds.RouteType, listener.Listener.Routes)
+	if err != nil {
+		return err
+	}
+	table, err := route.Compile(routes.Routes)
+	if err != nil {
+		return err
+	}
+	explanation := table.Explain(request)
+	printSteps(out, explanation)
+	if explanation.Chosen == route.None {
+		fmt.Fprintln(out, "no rule matches: the answer is 404")
+		return nil
+	}
+	return e.printAction(out, client, routes.Routes.Entries[explanation.Chosen].Action)
+}
+
+// request is the head that the sidecar would read.
+func (q question) request() (*msg.Request, error) {
+	r := &msg.Request{
+		Method: []byte(q.method), Authority: []byte(q.target.Host), Path: []byte(cmp.Or(q.target.EscapedPath(), "/")),
+		Query: []byte(q.target.RawQuery), HasQuery: q.target.RawQuery != "",
+	}
+	for _, header := range q.headers {
+		name, value, found := strings.Cut(header, ":")
+		if !found {
+			return nil, fmt.Errorf("header %q: write it as name: value", header)
+		}
+		r.Fields.Add([]byte(strings.TrimSpace(name)), []byte(strings.TrimSpace(value)))
+	}
+	return r, nil
+}
+
+func originName(o config.Origin) string {
+	text := fmt.Sprintf("%s %s/%s", o.Kind, o.Namespace, o.Name)
+	if o.Rule != "" {
+		text += " rule " + o.Rule
+	}
+	return text
+}
+
+func printSteps(out io.Writer, explanation route.Explanation) {
+	for _, step := range explanation.Steps {
+		if step.Matched {
+			fmt.Fprintf(out, "  match  %s\n", originName(step.Origin))
+			continue
+		}
+		fmt.Fprintf(out, "  no     %s: %s\n", originName(step.Origin), step.Reason)
+	}
+}
+
+func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Action) error {
+	switch {
+	case action.Fail != nil:
+		fmt.Fprintf(out, "the answer is %d: %s\n", action.Fail.Status, action.Fail.Reason)
+		return nil
+	case action.Redirect != nil:
+		fmt.Fprintf(out, "the answer is a redirect, %d\n", action.Redirect.Status)
+		return nil
+	}
+	var total uint64
+	for _, backend := range action.Backends {
+		total += uint64(backend.Weight)
+	}
+	if total == 0 {
+		fmt.Fprintln(out, "the rule has no backend with a weight: the answer is 500")
+		return nil
+	}
+	fmt.Fprintln(out, "goes to")
+	for _, backend := range action.Backends {
+		share := 100 * float64(backend.Weight) / float64(total)
+		if backend.Fail != nil {
+			fmt.Fprintf(out, "  %5.1f%%  nowhere: the answer is %d, %s\n", share, backend.Fail.Status, backend.Fail.Reason)
+			continue
+		}
+		fmt.Fprintf(out, "  %5.1f%%  %s\n", share, backend.Cluster)
+		if err := e.printEndpoints(out, client, backend.Cluster, "          "); err != nil {
+			return err
+		}
+	}
+	if action.Timeout > 0 {
+		fmt.Fprintf(out, "within %s\n", action.Timeout)
+	}
+	return nil
+}
+
+func (e engine) printEndpoints(out io.Writer, client mesh.Name, cluster, indent string) error {
+	r, err := e.resource(client, xds.EndpointType, cluster)
+	if err != nil {
+		return err
+	}
+	for _, endpoint := range r.Endpoints.Endpoints {
+		fmt.Fprintf(out, "%s%s  %s  %s\n", indent, endpoint.Address, endpoint.Workload.Pod, cmp.Or(endpoint.Identity, "plain text"))
+	}
+	if len(r.Endpoints.Endpoints) == 0 {
+		fmt.Fprintf(out, "%sno endpoint: the answer is 503\n", indent)
+	}
+	return nil
+}

@@ -1,0 +1,8 @@
+package runner
+
+import "syscall"
+
+// attributes give the child a group of its own, out of reach of the terminal's Ctrl-C, and end it with its parent.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
