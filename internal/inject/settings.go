@@ -57,6 +57,8 @@ const (
 	AnnotationLogLevel             = "mesh.leno.dev/log-level"
 
 	annotationPrefix = "mesh.leno.dev/"
+	// annotationRun is for "leno run", which starts pods without a cluster; the injector has no use for it.
+	annotationRun = "mesh.leno.dev/run"
 )
 
 // overrides is what the annotations of one pod make of the settings.
@@ -104,7 +106,7 @@ var annotations = map[string]struct {
 func parseOverrides(all map[string]string, s Settings) (o overrides, errs, warnings []string) {
 	o = overrides{resources: *s.Resources.DeepCopy(), logLevel: s.LogLevel}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !strings.HasPrefix(name, annotationPrefix) || name == mesh.AnnotationInjected {
+		if !strings.HasPrefix(name, annotationPrefix) || name == mesh.AnnotationInjected || name == annotationRun {
 			continue
 		}
 		known, ok := annotations[name]
