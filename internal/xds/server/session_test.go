@@ -1,0 +1,226 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statusv3 "google.golang.org/genproto/googleapis/rpc/status"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/xds"
+	"github.com/leno-mesh/leno/test/golden"
+)
+
+// TestSessions plays the scripts in testdata/session. Lines that begin with "<" are what the server sends; the test writes
+// them (-update). The others are what happens:
+//
+//	publish a b@2 c>a      Services: a and b behind 10.96.0.0 and 10.96.0.1 with 1 and 2 endpoints; the route of c goes to a
+//	> LDS +name -name      subscribes, unsubscribes
+//	> LDS =name            subscribes, and has what is current now
+//	> LDS ack, > LDS nack reason
+//	limit response 1       bytes after which a response is full
+func TestSessions(t *testing.T) {
+	dir := golden.Dir{Root: "testdata/session", Suffixes: []string{".txt"}}
+	files, err := filepath.Glob("testdata/session/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := player{t: t, session: newSession(mesh.Name{Namespace: "shop", Name: "web-1"}, Limits{}.withDefaults())}
+			p.view = &view{cache: map[cacheKey]*answer{}}
+			var out strings.Builder
+			for line := range strings.Lines(string(text)) {
+				if strings.HasPrefix(line, "<") {
+					continue
+				}
+				out.WriteString(line)
+				p.play(&out, strings.Fields(line))
+			}
+			dir.Check(t, filepath.Base(file), []byte(out.String()))
+		})
+	}
+}
+
+type player struct {
+	t       *testing.T
+	session *session
+	view    *view
+}
+
+var shortNames = map[string]string{
+	"LDS": xds.ListenerType, "RDS": xds.RouteType, "CDS": xds.ClusterType, "EDS": xds.EndpointType, "SDS": xds.SecretType,
+	"XDS": "type.googleapis.com/unheard.of",
+}
+
+func (p *player) play(out *strings.Builder, words []string) {
+	switch {
+	case len(words) == 0 || words[0] == "#":
+		return
+	case words[0] == "publish":
+		p.view = p.view.next(script(words[1:]))
+		p.session.adopt(p.view)
+	case words[0] == "bundle":
+		r, err := xds.TrustBundle([]byte(words[1]))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.view = p.view.withBundle(r)
+		p.session.adopt(p.view)
+	case words[0] == "limit" && words[1] == "response":
+		fmt.Sscan(words[2], &p.session.limits.ResponseBytes)
+	case words[0] == "limit" && words[1] == "names":
+		fmt.Sscan(words[2], &p.session.limits.Names)
+	case words[0] == ">":
+		v, err := p.session.request(p.request(words[1], words[2:]))
+		switch {
+		case err != nil:
+			fmt.Fprintf(out, "< closed: %v\n", err)
+			return
+		case v.acked:
+			fmt.Fprintf(out, "< (took the ack)\n")
+		case v.nacked:
+			fmt.Fprintf(out, "< (took the nack: %s)\n", v.message)
+		}
+	default:
+		p.t.Fatalf("no such command: %q", words)
+	}
+	for r := p.session.next(); r != nil; r = p.session.next() {
+		p.show(out, r)
+	}
+}
+
+func (p *player) request(short string, words []string) *discoveryv3.DeltaDiscoveryRequest {
+	typeURL := shortNames[short]
+	r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, InitialResourceVersions: map[string]string{}}
+	for i, w := range words {
+		switch {
+		case w == "ack":
+			r.ResponseNonce = p.session.types[typeURL].nonce
+		case w == "nack":
+			r.ResponseNonce = p.session.types[typeURL].nonce
+			r.ErrorDetail = &statusv3.Status{Message: strings.Join(words[i+1:], " ")}
+			return r
+		case w == "stale":
+			r.ResponseNonce = "0"
+		case w[0] == '-':
+			r.ResourceNamesUnsubscribe = append(r.ResourceNamesUnsubscribe, w[1:])
+		case w[0] == '+':
+			r.ResourceNamesSubscribe = append(r.ResourceNamesSubscribe, w[1:])
+		case w[0] == '=':
+			r.ResourceNamesSubscribe = append(r.ResourceNamesSubscribe, w[1:])
+			res, err := p.view.lookup(p.session.who, typeURL, w[1:])
+			r.InitialResourceVersions[w[1:]] = res.Version
+			if errors.Is(err, xds.ErrUnknown) {
+				r.InitialResourceVersions[w[1:]] = "of-old"
+			}
+		}
+	}
+	return r
+}
+
+func (p *player) show(out *strings.Builder, r *discoveryv3.DeltaDiscoveryResponse) {
+	for short, typeURL := range shortNames {
+		if typeURL == r.TypeUrl {
+			fmt.Fprintf(out, "< %s", short)
+		}
+	}
+	for _, res := range r.Resources {
+		fmt.Fprintf(out, " %s", res.Name)
+	}
+	for _, name := range r.RemovedResources {
+		fmt.Fprintf(out, " -%s", name)
+	}
+	fmt.Fprintln(out)
+}
+
+// script makes a mesh of the services that a publish line names.
+func script(words []string) *mesh.Mesh {
+	m := &mesh.Mesh{
+		Services: map[mesh.Name]*mesh.Service{}, Workloads: map[mesh.Name]*mesh.Workload{},
+		Frontends: map[netip.AddrPort]mesh.ServicePort{}, Endpoints: map[mesh.ServicePort][]mesh.Endpoint{},
+	}
+	web := mesh.Name{Namespace: "shop", Name: "web-1"}
+	m.Workloads[web] = &mesh.Workload{Name: web}
+	for _, w := range words {
+		name, target, _ := strings.Cut(w, ">")
+		name, count, _ := strings.Cut(name, "@")
+		n := 1
+		fmt.Sscan(count, &n)
+		sp := mesh.ServicePort{Name: mesh.Name{Namespace: "shop", Name: name}, Port: 80}
+		vip := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 96, 0, name[0] - 'a'}), 80)
+		port := mesh.Port{Number: 80, Protocol: mesh.ProtocolHTTP}
+		if target != "" {
+			backend := mesh.ServicePort{Name: mesh.Name{Namespace: "shop", Name: target}, Port: 80}
+			port.Routes = &mesh.RouteTable{Entries: []mesh.Entry{{Rule: &mesh.Rule{Backends: []mesh.Backend{{Service: backend, Weight: 1}}}}}}
+		}
+		m.Services[sp.Name] = &mesh.Service{Name: sp.Name, Addresses: []netip.Addr{vip.Addr()}, Ports: []mesh.Port{port}}
+		m.Frontends[vip] = sp
+		for i := range n {
+			m.Endpoints[sp] = append(m.Endpoints[sp], mesh.Endpoint{Address: netip.AddrPortFrom(vip.Addr(), uint16(8080+i)), Ready: true})
+		}
+	}
+	return m
+}
+
+func TestOneTranslationForAllStreams(t *testing.T) {
+	v := (&view{cache: map[cacheKey]*answer{}}).next(script([]string{"a"}))
+	const name = "outbound/10.96.0.0:80"
+	for i := range 1000 {
+		s := newSession(mesh.Name{Namespace: "shop", Name: fmt.Sprint(i)}, Limits{}.withDefaults())
+		s.adopt(v)
+		if _, err := s.request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: xds.ListenerType, ResourceNamesSubscribe: []string{name}}); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.next(); len(r.GetResources()) != 1 {
+			t.Fatalf("%v", r)
+		}
+	}
+	if len(v.cache) != 1 {
+		t.Errorf("%d translations", len(v.cache))
+	}
+}
+
+func TestTranslationsOutliveAMeshThatSharesTheirSources(t *testing.T) {
+	who := mesh.Name{Namespace: "shop", Name: "web-1"}
+	first := (&view{cache: map[cacheKey]*answer{}}).next(script([]string{"a>b", "b", "c"}))
+	lookup := func(v *view) {
+		for _, k := range []struct{ typeURL, name string }{
+			{xds.ListenerType, "outbound/10.96.0.0:80"}, {xds.RouteType, "shop/a:80"}, {xds.ClusterType, "shop/a:80"},
+			{xds.EndpointType, "shop/a:80"}, {xds.EndpointType, "shop/b:80"}, {xds.ListenerType, "outbound/192.0.2.1:80"},
+		} {
+			_, _ = v.lookup(who, k.typeURL, k.name)
+		}
+	}
+	lookup(first)
+	_, _ = first.lookup(who, xds.ClusterType, "shop/c:80")
+
+	// Only the endpoints of b changed, as on the fast path.
+	m := *first.mesh
+	m.Endpoints = map[mesh.ServicePort][]mesh.Endpoint{}
+	for sp, list := range first.mesh.Endpoints {
+		if sp.Name.Name == "b" {
+			list = append([]mesh.Endpoint{{Address: netip.MustParseAddrPort("10.0.0.9:1"), Ready: true}}, list...)
+		}
+		m.Endpoints[sp] = list
+	}
+	second := first.next(&m)
+	if len(second.cache) != 5 {
+		t.Errorf("%d answers came along, not 5: the endpoints of b changed, the unknown one is not worth it", len(second.cache))
+	}
+	// What nobody asked for since is left behind.
+	lookup(second)
+	if third := second.next(&m); third.cache[cacheKey{typeURL: xds.ClusterType, name: "shop/c:80"}] != nil || len(third.cache) != 5 {
+		t.Errorf("%d answers came along", len(third.cache))
+	}
+}

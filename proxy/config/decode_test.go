@@ -1,0 +1,189 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/leno-mesh/leno/proxy/config"
+)
+
+// messages by type URL.
+var messages = map[string]func() proto.Message{
+	config.ListenerType: func() proto.Message { return &listenerv3.Listener{} },
+	config.RouteType:    func() proto.Message { return &routev3.RouteConfiguration{} },
+	config.ClusterType:  func() proto.Message { return &clusterv3.Cluster{} },
+	config.EndpointType: func() proto.Message { return &endpointv3.ClusterLoadAssignment{} },
+	config.SecretType:   func() proto.Message { return &tlsv3.Secret{} },
+}
+
+// Valid resources, by type; each refusal below changes one thing of one of them.
+const (
+	validListener = `{"name": "x", "metadata": {"filterMetadata": {"dev.leno.listener": {"cluster": "c", "protocol": "HTTP"}}},
+		"filterChains": [{"filters": [{"name": "hcm", "typedConfig": {
+			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+			"rds": {"routeConfigName": "r"}}}]}]}`
+	validInbound = `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {"strict": true, "protocols": {"80": "HTTP"}}}}}`
+	validCluster = `{"name": "x", "type": "EDS", "lbPolicy": "LEAST_REQUEST"}`
+	validEDS     = `{"clusterName": "x", "endpoints": [{"lbEndpoints": [{"endpoint": {"address": {"socketAddress": {"address": "10.0.0.1", "portValue": 80}}}}]}]}`
+	validSecret  = `{"name": "x", "validationContext": {"trustedCa": {"inlineBytes": "UEVN"}}}`
+)
+
+func routes(route string) string {
+	return `{"name": "x", "virtualHosts": [{"name": "*", "domains": ["*"], "routes": [` + route + `]}]}`
+}
+
+func action(action string) string {
+	return routes(`{"match": {"prefix": "/"}, "route": {"cluster": "c"` + action + `}}`)
+}
+
+func match(match string) string {
+	return routes(`{"match": {` + match + `}, "route": {"cluster": "c"}}`)
+}
+
+func encode(t testing.TB, typeURL, json string) []byte {
+	t.Helper()
+	m := messages[typeURL]()
+	if err := protojson.Unmarshal([]byte(json), m); err != nil {
+		t.Fatalf("%v in %s", err, json)
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestValidResources(t *testing.T) {
+	for json, typeURL := range map[string]string{
+		validListener: config.ListenerType, validCluster: config.ClusterType, validEDS: config.EndpointType,
+		validSecret: config.SecretType, action(""): config.RouteType,
+	} {
+		if _, err := config.Decode(typeURL, "x", "1", encode(t, typeURL, json)); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := config.Decode(config.ListenerType, "inbound", "1", encode(t, config.ListenerType, validInbound)); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRefusals: what the proxy does not do is refused, and the error says what and where.
+func TestRefusals(t *testing.T) {
+	change := func(valid, old, new string) string {
+		if !strings.Contains(valid, old) {
+			t.Fatalf("%q is not in %s", old, valid)
+		}
+		return strings.Replace(valid, old, new, 1)
+	}
+	const (
+		L, R, C, E, S = config.ListenerType, config.RouteType, config.ClusterType, config.EndpointType, config.SecretType
+		weighted      = `{"match": {"prefix": "/"}, "metadata": {"filterMetadata": {"dev.leno.backends": {"0": %s}}}, "route": {"weightedClusters": {"clusters": [{"name": "c", "weight": 1}]}}}`
+	)
+	extra := func(json string) string { return routes(strings.Replace(weighted, "%s", json, 1)) }
+	for _, c := range []struct{ typeURL, json, says string }{
+		{L, change(validListener, `"name": "x"`, `"name": "y"`), `Listener "x": calls itself "y"`},
+		{L, change(validListener, `"HTTP"`, `"SMTP"`), `protocol is "SMTP"`},
+		{L, change(validListener, `"cluster": "c"`, `"cluster": ""`), `no cluster`},
+		{L, change(validListener, `"cluster": "c"`, `"cluster": "c", "shadow": "s"`), `has "shadow"`},
+		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"rds": {}`), `filter_chains[0].filters[0].typed_config.rds: field route_config_name is empty`},
+		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"mergeSlashes": true`), `has neither rds nor route_config`},
+		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"mergeSlashes": true, "rds": {"routeConfigName": "r"}`), `field number 33`},
+		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"routeConfig": `+routes("")), `does not send everything to "c"`},
+		{L, change(validListener, `"filters": [`, `"filters": [{"name": "none"}, `), `has 2 filters`},
+		{L, change(validListener, `"name": "x"`, `"name": "x", "tcpBacklogSize": 5`), `field number 24`},
+		{C, change(validCluster, "EDS", "STRICT_DNS"), `Cluster "x": field type is 1`},
+		{C, change(validCluster, "LEAST_REQUEST", "RING_HASH"), `field lb_policy is 2`},
+		{C, change(validCluster, `"type"`, `"outlierDetection": {}, "type"`), `field number 19`},
+		{C, change(validCluster, `"type"`, `"edsClusterConfig": {"serviceName": "y"}, "type"`), `service_name is "y"`},
+		{E, change(validEDS, "10.0.0.1", "example.org"), `ClusterLoadAssignment "x": endpoints[0].lb_endpoints[0].endpoint.address.socket_address: is not an IP address`},
+		{E, change(validEDS, `"portValue": 80`, `"portValue": 0`), `port from 1`},
+		{E, change(validEDS, `"portValue": 80`, `"portValue": 80, "protocol": "UDP"`), `protocol is not TCP`},
+		{E, change(validEDS, `{"endpoint"`, `{"healthStatus": "UNHEALTHY", "endpoint"`), `field number 2`},
+		{E, `{"clusterName": "x", "endpoints": [{"lbEndpoints": [{}]}]}`, `socket_address is missing`},
+		{S, `{"name": "x", "validationContext": {}}`, `inline_bytes is empty`},
+		{S, `{"name": "x", "genericSecret": {}}`, `inline_bytes is empty`},
+		{R, `{"name": "x"}`, `has 0 virtual hosts`},
+		{R, `{"name": "x", "virtualHosts": [{"name": "a", "domains": ["example.org"]}]}`, `domains is ["example.org"]`},
+		{R, routes(`{"match": {"prefix": "/"}}`), `virtual_hosts[0].routes[0]: has no action`},
+		{R, routes(`{"route": {"cluster": "c"}}`), `match is missing`},
+		{R, routes(`{"match": {"prefix": "/"}, "directResponse": {"status": 200}}`), `is not the failure`},
+		{R, routes(`{"match": {"prefix": "/"}, "redirect": {"stripQuery": true}}`), `field number 6`},
+		{R, routes(`{"match": {"prefix": "/"}, "redirect": {"portRedirect": 70000}}`), `is not a port`},
+		{R, routes(`{"match": {"prefix": "/"}, "tracing": {}, "route": {"cluster": "c"}}`), `field number 15`},
+		{R, routes(`{"match": {"prefix": "/"}, "requestHeadersToAdd": [{"header": {"key": "a", "value": "%REQ(b)%"}}], "route": {"cluster": "c"}}`), `has a command`},
+		{R, match(`"prefix": "/a"`), `prefix is "/a"`},
+		{R, match(`"pathSeparatedPrefix": "/a/"`), `must begin with / and not end with it`},
+		{R, match(`"safeRegex": {"regex": "("}`), `safe_regex: error parsing regexp`},
+		{R, match(`"prefix": "/", "grpc": {}`), `field number 8`},
+		{R, match(`"prefix": "/", "headers": [{"name": "a", "presentMatch": true}]`), `headers[0]: a has no exact or safe_regex`},
+		{R, match(`"prefix": "/", "headers": [{"name": "a", "invertMatch": true, "stringMatch": {"exact": "b"}}]`), `headers[0]: field number 8`},
+		{R, match(`"prefix": "/", "headers": [{"name": "a", "stringMatch": {"exact": "b", "ignoreCase": true}}]`), `field number 6`},
+		{R, match(`"prefix": "/", "headers": [{"name": ":scheme", "stringMatch": {"exact": "b"}}]`), `does not match :scheme`},
+		{R, action(`, "timeout": "-1s"`), `timeout is negative`},
+		{R, action(`, "timeout": "999999999s"`), `longer than a year`},
+		{R, action(`, "retryPolicy": {"retryOn": "5xx"}`), `retry_policy: field number 1`},
+		{R, action(`, "hashPolicy": [{"header": {"headerName": "a"}}]`), `field number 15`},
+		{R, action(`, "regexRewrite": {"pattern": {"regex": "a"}, "substitution": "b"}`), `regex_rewrite is not one`},
+		{R, action(`, "requestMirrorPolicies": [{"cluster": "m"}]`), `disable_shadow_host_suffix_append is not set`},
+		{R, routes(`{"match": {"prefix": "/"}, "route": {}}`), `no cluster specifier`},
+		{R, extra(`{"fault": {}}`), `dev.leno.backends.0 has "fault"`},
+		{R, extra(`{"fail": {"status": 200}}`), `status 200 is not that of a failure`},
+		{R, extra(`{"redirect": {"port": 1.5}}`), `port is not a whole number`},
+		{R, extra(`{"rewrite": {"full": "a", "prefix": "b"}}`), `has full and prefix`},
+		{R, extra(`{}, "1": {}`), `dev.leno.backends has "1"`},
+		{R, routes(`{"match": {"prefix": "/"}, "route": {"weightedClusters": {"clusters": [{"name": "dev.leno.fail", "weight": 1}]}}}`), `without a failure`},
+	} {
+		_, err := config.Decode(c.typeURL, "x", "1", encode(t, c.typeURL, c.json))
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", c.json, err, c.says)
+		}
+	}
+	if _, err := config.Decode("a.b.Thing", "x", "1", nil); err == nil {
+		t.Error("an unknown type was taken")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	table := &config.RouteTable{Entries: []config.Entry{{Action: &config.Action{
+		Backends: []config.Backend{{Cluster: "b"}, {Fail: &config.Failure{}}, {Cluster: "a", Mirrors: []config.Mirror{{Cluster: "m"}}}},
+	}}}}
+	c := &config.Config{Routes: map[string]*config.RouteTable{"r": table}, Clusters: map[string]*config.Cluster{"a": {}, "b": {}}}
+	if err := config.Check(c); err == nil || !strings.Contains(err.Error(), `"m"`) {
+		t.Errorf("%v", err)
+	}
+	c.Clusters["m"] = &config.Cluster{}
+	if err := config.Check(c); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzDecode: whatever a control plane sends, the answer is a value or an error.
+func FuzzDecode(f *testing.F) {
+	types := []string{config.ListenerType, config.RouteType, config.ClusterType, config.EndpointType, config.SecretType}
+	for i, json := range []string{validListener, action(`, "timeout": "1s"`), validCluster, validEDS, validSecret} {
+		f.Add(uint8(i), "x", encode(f, types[i], json))
+	}
+	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
+	f.Fuzz(func(t *testing.T, kind uint8, name string, body []byte) {
+		typeURL := types[int(kind)%len(types)]
+		begin := time.Now()
+		r, err := config.Decode(typeURL, name, "1", body)
+		if err == nil && r.Routes != nil {
+			r.Routes.References()
+		}
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}
