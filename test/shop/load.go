@@ -24,6 +24,7 @@ type plan struct {
 	headers  http.Header
 	host     string
 	show     string
+	every    time.Duration
 }
 
 func parsePlan(args []string, getenv func(string) string) (plan, error) {
@@ -33,6 +34,7 @@ func parsePlan(args []string, getenv func(string) string) (plan, error) {
 	flags.IntVar(&p.rate, "rate", 20, "requests per second")
 	flags.IntVar(&p.inFlight, "in-flight", 64, "most requests under way at a time; a slower answer lowers the rate")
 	flags.DurationVar(&p.length, "for", 0, "how long; 0 means until stopped")
+	flags.DurationVar(&p.every, "every", time.Second, "how often to print what came back")
 	flags.StringVar(&p.show, "show", "", "count the versions of this service only")
 	flags.Func("H", "header as name:value (repeatable)", func(s string) error {
 		name, value, found := strings.Cut(s, ":")
@@ -49,8 +51,8 @@ func parsePlan(args []string, getenv func(string) string) (plan, error) {
 		p.host = cmp.Or(getenv("TARGET"), "frontend")
 		p.url = "http://" + serviceAddress(p.host, getenv) + "/"
 	}
-	if p.rate < 1 || p.inFlight < 1 {
-		return p, errors.New("--rate and --in-flight must be at least 1")
+	if p.rate < 1 || p.inFlight < 1 || p.every <= 0 {
+		return p, errors.New("--rate and --in-flight must be at least 1, --every above 0")
 	}
 	return p, nil
 }
@@ -61,7 +63,7 @@ type outcome struct {
 	answer  *Answer
 }
 
-// load calls at the planned rate and prints a line per second and a total at the end. It fails if a request failed.
+// load calls at the planned rate and prints lines meanwhile and a total at the end. It fails if a request failed.
 func load(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	p, err := parsePlan(args, getenv)
 	if err != nil {
@@ -136,10 +138,10 @@ func (p plan) call(ctx context.Context, client *http.Client) outcome {
 	return outcome{answer: &answer}
 }
 
-// count prints what each second brought and returns the sum.
+// count prints now and then what has come since the last time, and returns the sum.
 func (p plan) count(outcomes <-chan outcome, out io.Writer) *tally {
-	total, second := newTally(), newTally()
-	ticks := time.NewTicker(time.Second)
+	total, recent := newTally(), newTally()
+	ticks := time.NewTicker(p.every)
 	defer ticks.Stop()
 	for {
 		select {
@@ -148,11 +150,11 @@ func (p plan) count(outcomes <-chan outcome, out io.Writer) *tally {
 				return total
 			}
 			total.add(o, p.show)
-			second.add(o, p.show)
+			recent.add(o, p.show)
 		case now := <-ticks.C:
-			fmt.Fprintf(out, "%s  %d/s  %d failed  (of %d: %d failed)%s\n",
-				now.Format(time.TimeOnly), second.requests, second.failed, total.requests, total.failed, second.details())
-			second = newTally()
+			fmt.Fprintf(out, "%s  %.0f/s  %d failed  (of %d: %d failed)%s\n", now.Format(time.TimeOnly),
+				float64(recent.requests)/p.every.Seconds(), recent.failed, total.requests, total.failed, recent.details())
+			recent = newTally()
 		}
 	}
 }

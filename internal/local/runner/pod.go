@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -163,7 +164,7 @@ func (p *pod) update(spec sidecar.Spec) {
 func (p *pod) startCommand(ctx context.Context) (*process, error) {
 	log := func(line string) { p.world.log(p.plan.Name.Name, line) }
 	proc, err := start(command{
-		path: "/bin/sh", args: []string{"-c", p.plan.Command}, stdout: log, stderr: log,
+		path: "/bin/sh", args: []string{"-c", shellText(p.plan.Command)}, stdout: log, stderr: log,
 		env: commandEnvironment(os.Environ(), p.world.path, p.plan.Env),
 	})
 	if err != nil {
@@ -171,6 +172,17 @@ func (p *pod) startCommand(ctx context.Context) (*process, error) {
 	}
 	go p.probe(ctx, proc)
 	return proc, nil
+}
+
+// simple is a command line that the shell may become: one program, nothing for the shell to do after it.
+var simple = regexp.MustCompile("^[\\w./-]+( [^;&|()`\n]*)?$")
+
+// shellText lets the shell become the command where it can: whatever ends the shell then ends the command.
+func shellText(command string) string {
+	if simple.MatchString(command) {
+		return "exec " + command
+	}
+	return command
 }
 
 // commandEnvironment is ours with another PATH, and the pod's over it.
