@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,11 +40,11 @@ func (h Harness) Up(ctx context.Context, nodes int) error {
 	return nil
 }
 
-// resume starts what is missing of a cluster whose network stands; when that does not bring it back, or nothing stands, it begins
+// resume starts what is missing of a cluster that stands; when that does not bring it back, or nothing stands, it begins
 // afresh.
 func (h Harness) resume(ctx context.Context, nodes int) (layout.Cluster, error) {
 	c, s, err := h.load()
-	if err != nil || !networkStands(c) {
+	if err != nil || !h.stands(c, s) {
 		fmt.Fprintf(h.Out, "cluster %s:\n", h.Name)
 		return h.fresh(ctx, max(nodes, s.Nodes, 1))
 	}
@@ -58,14 +59,18 @@ func (h Harness) resume(ctx context.Context, nodes int) (layout.Cluster, error) 
 	return h.fresh(ctx, s.Nodes)
 }
 
-// networkStands is false after a reboot or a half-finished up. Processes may be missing: each finds its data again.
-func networkStands(c layout.Cluster) bool {
+// stands is false after a reboot, after a half-finished up, and when everything was killed: containerd then waits long for
+// shims that are gone. Single daemons may be missing: each finds its data again.
+func (h Harness) stands(c layout.Cluster, s state) bool {
 	for _, n := range c.Nodes {
 		if !host.NetNSExists(n.NetNS) {
 			return false
 		}
 	}
-	return true
+	return slices.ContainsFunc(daemons(c, s), func(d placed) bool {
+		_, alive := host.ReadProcess(h.record(c, d.Daemon.Name))
+		return alive
+	})
 }
 
 func (h Harness) fresh(ctx context.Context, nodes int) (layout.Cluster, error) {
@@ -228,7 +233,9 @@ func (h Harness) systemImages(c layout.Cluster, s state) (dns string, err error)
 	for i, n := range c.Nodes {
 		wg.Go(func() {
 			for _, file := range images {
-				errs[i] = errors.Join(errs[i], h.importImage(s, n, file))
+				if errs[i] = h.importImage(s, n, file); errs[i] != nil {
+					return
+				}
 			}
 		})
 	}
