@@ -1,0 +1,241 @@
+package xdsclient
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/test/golden"
+)
+
+// TestMachine plays the scripts in testdata/machine. Lines that begin with ">" (what the client sends) and with "config"
+// (a new configuration) are written by the test (-update). The others are what happens:
+//
+//	want IP:port, release IP:port, rewant IP:port (both, before anything is sent), connect, disconnect, restart (a new client that finds the file of the old one)
+//	< LDS outbound/10.0.0.1:80@1:cluster,routes inbound@1:registry
+//	< RDS routes@1:cluster,cluster
+//	< CDS cluster@1
+//	< EDS cluster@1:number of endpoints
+//	< SDS trust-bundle@1:PEM
+//	< LDS -name !name@1            removed; one that cannot be decoded
+func TestMachine(t *testing.T) {
+	dir := golden.Dir{Root: "testdata/machine", Suffixes: []string{".txt"}}
+	files, err := filepath.Glob("testdata/machine/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := player{t: t, machine: newMachine(node{ID: "sidecar~shop/web-1"})}
+			p.config = p.machine.config
+			var out strings.Builder
+			for line := range strings.Lines(string(text)) {
+				if strings.HasPrefix(line, ">") || strings.HasPrefix(line, "config") {
+					continue
+				}
+				out.WriteString(line)
+				p.play(&out, strings.Fields(line))
+			}
+			dir.Check(t, filepath.Base(file), []byte(out.String()))
+		})
+	}
+}
+
+type player struct {
+	t       *testing.T
+	machine *machine
+	config  *config.Config
+	nonce   int
+}
+
+var shortNames = map[string]string{
+	"LDS": config.ListenerType, "RDS": config.RouteType, "CDS": config.ClusterType, "EDS": config.EndpointType, "SDS": config.SecretType,
+}
+
+func short(typeURL string) string {
+	for s, t := range shortNames {
+		if t == typeURL {
+			return s
+		}
+	}
+	return typeURL
+}
+
+func (p *player) play(out *strings.Builder, words []string) {
+	m := p.machine
+	switch {
+	case len(words) == 0 || words[0] == "#":
+		return
+	case words[0] == "want":
+		m.want(netip.MustParseAddrPort(words[1]))
+	case words[0] == "release":
+		m.release(netip.MustParseAddrPort(words[1]))
+	case words[0] == "rewant":
+		m.release(netip.MustParseAddrPort(words[1]))
+		m.want(netip.MustParseAddrPort(words[1]))
+	case words[0] == "connect":
+		m.connect()
+	case words[0] == "disconnect":
+		m.disconnect()
+	case words[0] == "standing":
+		fmt.Fprintf(out, "config: %s is %s\n", words[1], [...]string{"waiting", "known", "stuck"}[m.standing(netip.MustParseAddrPort(words[1]))])
+	case words[0] == "restart":
+		file := filepath.Join(p.t.TempDir(), "config")
+		if err := store(file, m.resources()); err != nil {
+			p.t.Fatal(err)
+		}
+		resources, err := load(file)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.machine = newMachine(m.node)
+		m = p.machine
+		if err := m.restore(resources); err != nil {
+			p.t.Fatal(err)
+		}
+	case words[0] == "<":
+		p.nonce++
+		r := response{Type: shortNames[words[1]], Nonce: fmt.Sprint(p.nonce)}
+		for _, w := range words[2:] {
+			if name, ok := strings.CutPrefix(w, "-"); ok {
+				r.Removed = append(r.Removed, name)
+			} else {
+				r.Resources = append(r.Resources, p.resource(words[1], w))
+			}
+		}
+		m.receive(r)
+	default:
+		p.t.Fatalf("no such command: %q", words)
+	}
+	for _, r := range m.requests() {
+		p.show(out, r)
+	}
+	if m.config != p.config {
+		p.config = m.config
+		p.describe(out)
+		if err := config.Check(m.config); err != nil {
+			p.t.Errorf("inconsistent: %v", err)
+		}
+	}
+}
+
+func (p *player) show(out *strings.Builder, r request) {
+	fmt.Fprintf(out, "> %s", short(r.Type))
+	if r.Node != nil {
+		fmt.Fprintf(out, " (node %s)", r.Node.ID)
+	}
+	for _, name := range r.Subscribe {
+		if v := r.Versions[name]; v != "" {
+			fmt.Fprintf(out, " =%s@%s", name, v)
+		} else {
+			fmt.Fprintf(out, " +%s", name)
+		}
+	}
+	for _, name := range r.Unsubscribe {
+		fmt.Fprintf(out, " -%s", name)
+	}
+	if r.Refused != "" {
+		fmt.Fprintf(out, " nack %s", r.Refused)
+	} else if r.Nonce != "" {
+		fmt.Fprintf(out, " ack")
+	}
+	fmt.Fprintln(out)
+}
+
+func (p *player) describe(out *strings.Builder) {
+	c := p.machine.config
+	fmt.Fprint(out, "config")
+	if c.Inbound != nil {
+		fmt.Fprintf(out, " inbound registryOnly=%v", c.RegistryOnly)
+	}
+	for _, dst := range slices.SortedFunc(maps.Keys(c.Outbound), netip.AddrPort.Compare) {
+		if l := c.Outbound[dst]; l != nil {
+			fmt.Fprintf(out, " %v(%s %s)", dst, l.Cluster, l.Routes)
+		} else {
+			fmt.Fprintf(out, " %v(unknown)", dst)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
+		fmt.Fprintf(out, " routes %s@%s", name, c.Routes[name].Version)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+		fmt.Fprintf(out, " cluster %s@%s(%d)", name, c.Clusters[name].Version, len(c.Clusters[name].Endpoints))
+	}
+	fmt.Fprintln(out)
+}
+
+func (p *player) resource(kind, word string) resource {
+	name, bad := strings.CutPrefix(word, "!")
+	name, rest, _ := strings.Cut(name, "@")
+	version, args, _ := strings.Cut(rest, ":")
+	r := resource{Type: shortNames[kind], Name: name, Version: version, Body: []byte{0xff}}
+	if bad {
+		return r
+	}
+	list := strings.Split(args, ",")
+	switch kind {
+	case "LDS":
+		r.Body = p.listener(name, list)
+	case "RDS":
+		var routes []string
+		for _, c := range list {
+			routes = append(routes, fmt.Sprintf(`{"match": {"prefix": "/"}, "route": {"cluster": %q}}`, c))
+		}
+		r.Body = p.encode(&routev3.RouteConfiguration{}, `{"name": %q, "virtualHosts": [{"domains": ["*"], "routes": [%s]}]}`, name, strings.Join(routes, ","))
+	case "CDS":
+		r.Body = p.encode(&clusterv3.Cluster{}, `{"name": %q, "type": "EDS", "lbPolicy": "LEAST_REQUEST"}`, name)
+	case "EDS":
+		n := 0
+		fmt.Sscan(args, &n)
+		var endpoints []string
+		for i := range n {
+			endpoints = append(endpoints, fmt.Sprintf(`{"endpoint": {"address": {"socketAddress": {"address": "10.1.0.%d", "portValue": 80}}}}`, i))
+		}
+		r.Body = p.encode(&endpointv3.ClusterLoadAssignment{}, `{"clusterName": %q, "endpoints": [{"lbEndpoints": [%s]}]}`, name, strings.Join(endpoints, ","))
+	case "SDS":
+		r.Body = p.encode(&tlsv3.Secret{}, `{"name": %q, "validationContext": {"trustedCa": {"inlineBytes": "UEVN"}}}`, name)
+	}
+	return r
+}
+
+func (p *player) listener(name string, args []string) []byte {
+	if name == config.InboundName {
+		return p.encode(&listenerv3.Listener{}, `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {}, "dev.leno.proxy": {"registry_only": %v}}}}`, args[0] == "registry")
+	}
+	chain := ""
+	if len(args) > 1 {
+		chain = fmt.Sprintf(`{"filters": [{"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "rds": {"routeConfigName": %q}}}]}`, args[1])
+	}
+	return p.encode(&listenerv3.Listener{}, `{"name": %q, "metadata": {"filterMetadata": {"dev.leno.listener": {"cluster": %q}}}, "filterChains": [%s]}`, name, args[0], chain)
+}
+
+func (p *player) encode(m proto.Message, format string, args ...any) []byte {
+	p.t.Helper()
+	if err := protojson.Unmarshal(fmt.Appendf(nil, format, args...), m); err != nil {
+		p.t.Fatal(err)
+	}
+	b, err := proto.Marshal(m)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b
+}
