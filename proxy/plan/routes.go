@@ -112,7 +112,7 @@ func nextRoutes(prev *Routes, t *config.RouteTable) (*Routes, error) {
 	for i := range t.Entries {
 		e := &t.Entries[i]
 		k := key{action: e.Action}
-		if e.Match.PathKind == config.PathPrefix {
+		if e.Match.PathKind == config.PathPrefix && replacesPrefix(e.Action) {
 			k.matched = e.Match.Path
 		}
 		rule := known[k]
@@ -123,6 +123,27 @@ func nextRoutes(prev *Routes, t *config.RouteTable) (*Routes, error) {
 		r.rules[i] = rule
 	}
 	return r, nil
+}
+
+// replacesPrefix tells whether what a does depends on the prefix that an entry matched.
+func replacesPrefix(a *config.Action) bool {
+	if a == nil {
+		return false
+	}
+	redirects, rewrites := []*config.Redirect{a.Redirect}, []*config.Rewrite{a.Rewrite}
+	for i := range a.Backends {
+		redirects = append(redirects, a.Backends[i].Redirect)
+		rewrites = append(rewrites, a.Backends[i].Rewrite)
+	}
+	for i := range redirects {
+		if r := redirects[i]; r != nil && r.Path != nil && r.Path.Prefix != nil {
+			return true
+		}
+		if w := rewrites[i]; w != nil && w.Path != nil && w.Path.Prefix != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func newRule(a *config.Action, matched string) *Rule {

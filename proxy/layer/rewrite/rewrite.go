@@ -67,11 +67,10 @@ func (p *Path) Append(dst, path []byte) []byte {
 	}
 	start := len(dst)
 	dst = append(dst, p.with...)
-	dst = append(dst, rest...)
-	if len(dst) == start {
+	if len(rest) == 0 && len(dst) == start || len(rest) > 0 && rest[0] != '/' {
 		dst = append(dst, '/')
 	}
-	return dst
+	return append(dst, rest...)
 }
 
 func trim(p string) string {
