@@ -65,7 +65,7 @@ func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 // replaces the matched text, while the Gateway API replaces whole path elements.
 func pathChange(path mesh.PathMatch, c *mesh.PathChange) (prefix string, rewrite *matcherv3.RegexMatchAndSubstitute) {
 	if c.Full != nil {
-		return "", substitute(wholePath, *c.Full)
+		return "", substitute(wholePath, fullPath(c))
 	}
 	if c.Prefix == nil {
 		return "", nil
@@ -82,6 +82,14 @@ func pathChange(path mesh.PathMatch, c *mesh.PathChange) (prefix string, rewrite
 		return "", substitute("^"+regexp.QuoteMeta(matched)+"/*", "/")
 	}
 	return replacement, nil
+}
+
+// fullPath is the path to use; an empty one is that of the root (RFC 9110 section 4.2.3), and Envoy would take it for none.
+func fullPath(c *mesh.PathChange) string {
+	if *c.Full == "" {
+		return "/"
+	}
+	return *c.Full
 }
 
 // wholePath matches a path to its end: Envoy applies it to the path without its query.
@@ -115,7 +123,7 @@ func redirect(path mesh.PathMatch, r *mesh.Redirect) *routev3.RedirectAction {
 		return a
 	}
 	if r.Path.Full != nil {
-		a.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: *r.Path.Full}
+		a.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: fullPath(r.Path)}
 		return a
 	}
 	prefix, rewrite := pathChange(path, r.Path)
@@ -194,7 +202,7 @@ func pathFields(c *mesh.PathChange) fields {
 	switch {
 	case c == nil:
 	case c.Full != nil:
-		f["full"] = structpb.NewStringValue(*c.Full)
+		f["full"] = structpb.NewStringValue(fullPath(c))
 	case c.Prefix != nil:
 		f["prefix"] = structpb.NewStringValue(*c.Prefix)
 	}

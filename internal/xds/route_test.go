@@ -147,7 +147,7 @@ var ruleCases = map[string]struct {
 			Mirrors:        []config.Mirror{{Cluster: "shop/cart-v2:80", Numerator: 500_000, Denominator: 1_000_000}},
 		}, {
 			Cluster: "shop/cart:80", Weight: 1,
-			Redirect: &config.Redirect{Scheme: "https", Status: 302, Port: 1, Hostname: "h", Path: &config.PathChange{Full: text("")}},
+			Redirect: &config.Redirect{Scheme: "https", Status: 302, Port: 1, Hostname: "h", Path: &config.PathChange{Full: text("/")}},
 		}}},
 	},
 }
