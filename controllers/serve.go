@@ -71,7 +71,7 @@ func (g *grpcServer) Start(ctx context.Context) error {
 type enrolment struct {
 	enrollpb.UnimplementedEnrollmentServiceServer
 	authenticator enroll.Authenticator
-	signer        enroll.Signer
+	signer        *certificates.Signer
 
 	current atomic.Pointer[trustDomainServer]
 }
@@ -86,7 +86,9 @@ func (e *enrolment) use(trustDomain string) {
 	if now := e.current.Load(); now != nil && now.trustDomain == trustDomain {
 		return
 	}
-	e.current.Store(&trustDomainServer{trustDomain, enroll.NewServer(e.authenticator, e.signer, trustDomain)})
+	next := enroll.NewServer(e.authenticator, e.signer, trustDomain)
+	next.OnRefusal(e.signer.Refused)
+	e.current.Store(&trustDomainServer{trustDomain, next})
 }
 
 // Sign hands over to the server of the trust domain.

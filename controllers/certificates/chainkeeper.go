@@ -16,6 +16,7 @@ import (
 
 // chainKeeper makes the Issuers and Certificates of the chain and undoes changes to them. It runs on the leader.
 type chainKeeper struct {
+	reader client.Reader // cert-manager's kinds
 	client client.Client
 }
 
@@ -34,7 +35,7 @@ func (k *chainKeeper) ensure(ctx context.Context, want client.Object) error {
 	switch want := want.(type) {
 	case *cmapi.Issuer:
 		var have cmapi.Issuer
-		if err := k.client.Get(ctx, key, &have); err != nil {
+		if err := k.reader.Get(ctx, key, &have); err != nil {
 			return k.createIf(ctx, err, want)
 		}
 		if equality.Semantic.DeepEqual(have.Spec, want.Spec) {
@@ -44,7 +45,7 @@ func (k *chainKeeper) ensure(ctx context.Context, want client.Object) error {
 		return k.client.Update(ctx, &have)
 	case *cmapi.Certificate:
 		var have cmapi.Certificate
-		if err := k.client.Get(ctx, key, &have); err != nil {
+		if err := k.reader.Get(ctx, key, &have); err != nil {
 			return k.createIf(ctx, err, want)
 		}
 		if equality.Semantic.DeepEqual(have.Spec, want.Spec) {

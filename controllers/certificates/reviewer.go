@@ -16,6 +16,7 @@ import (
 
 // reviewer carries out what Judge says about the CertificateRequests in leno-system. It runs on the leader.
 type reviewer struct {
+	reader client.Reader // cert-manager's kinds
 	client client.Client
 	events events.EventRecorder
 	now    func() time.Time
@@ -24,7 +25,7 @@ type reviewer struct {
 // Reconcile looks at one request.
 func (v *reviewer) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
 	var r cmapi.CertificateRequest
-	if err := v.client.Get(ctx, req.NamespacedName, &r); err != nil {
+	if err := v.reader.Get(ctx, req.NamespacedName, &r); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	c := Case{Now: v.now(), Request: &r}
@@ -56,7 +57,7 @@ func (v *reviewer) findOwner(ctx context.Context, c *Case) error {
 		return nil
 	}
 	var owner cmapi.Certificate
-	if err := v.client.Get(ctx, own(ref.Name), &owner); err != nil {
+	if err := v.reader.Get(ctx, own(ref.Name), &owner); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if owner.UID != ref.UID {

@@ -26,6 +26,7 @@ const annotationNext = "mesh.leno.dev/next-ca"
 
 // rootKeeper makes the trust bundle and puts new CAs into use. It runs on the leader.
 type rootKeeper struct {
+	reader      client.Reader // cert-manager's kinds
 	client      client.Client
 	live        client.Reader
 	events      events.EventRecorder
@@ -101,7 +102,7 @@ func (k *rootKeeper) ca(ctx context.Context, name string) (corev1.Secret, *x509.
 // externalRoots are the CAs that an external issuer told with the certificates it issued.
 func (k *rootKeeper) externalRoots(ctx context.Context, settings Settings) (*identity.Bundle, error) {
 	var list cmapi.CertificateRequestList
-	if err := k.client.List(ctx, &list, client.InNamespace(mesh.SystemNamespace), client.HasLabels{LabelWorkload}); err != nil {
+	if err := k.reader.List(ctx, &list, client.InNamespace(mesh.SystemNamespace), client.HasLabels{LabelWorkload}); err != nil {
 		return nil, fmt.Errorf("list CertificateRequests: %w", err)
 	}
 	bundle := identity.NewBundle()

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/controllers/served"
@@ -45,13 +46,9 @@ type Parts struct {
 // ByObject is how the manager's cache holds what this package reads: only the operator's namespace, and only the trust
 // bundles of the others.
 func ByObject() map[client.Object]cache.ByObject {
-	ownNamespace := cache.ByObject{Namespaces: map[string]cache.Config{mesh.SystemNamespace: {}}}
 	return map[client.Object]cache.ByObject{
-		&corev1.Secret{}:            ownNamespace,
-		&cmapi.Issuer{}:             ownNamespace,
-		&cmapi.Certificate{}:        ownNamespace,
-		&cmapi.CertificateRequest{}: ownNamespace,
-		&corev1.ConfigMap{}:         {Field: fields.OneTermEqualSelector("metadata.name", mesh.TrustBundleName)},
+		&corev1.Secret{}:    {Namespaces: map[string]cache.Config{mesh.SystemNamespace: {}}},
+		&corev1.ConfigMap{}: {Field: fields.OneTermEqualSelector("metadata.name", mesh.TrustBundleName)},
 	}
 }
 
@@ -74,20 +71,39 @@ func Setup(mgr manager.Manager, o Options) (*Parts, error) {
 		if served.Wait(ctx, mgr.GetRESTMapper(), served.Issuer, served.Certificate, served.CertificateRequest) != nil {
 			return nil // shutting down
 		}
-		if err := deliver(ctx, mgr.GetCache(), parts.Signer); err != nil {
-			return err
-		}
-		for _, add := range []func(manager.Manager) error{
-			addChainKeeper,
-			func(mgr manager.Manager) error { return addRootKeeper(mgr, o.Propagation) },
-			addReviewer,
-		} {
-			if err := add(mgr); err != nil {
-				return fmt.Errorf("certificates: %w", err)
-			}
+		if err := withCertManager(ctx, mgr, parts.Signer, o.Propagation); err != nil {
+			return fmt.Errorf("certificates: %w", err)
 		}
 		return nil
 	}))
+}
+
+// withCertManager starts what needs cert-manager's kinds. They have a cache of their own, for the operator's namespace: the
+// manager's cache cannot be set up for kinds that are not served yet.
+func withCertManager(ctx context.Context, mgr manager.Manager, signer *Signer, propagation time.Duration) error {
+	requests, err := cache.New(mgr.GetConfig(), cache.Options{
+		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
+		DefaultNamespaces: map[string]cache.Config{mesh.SystemNamespace: {}}, DefaultTransform: cache.TransformStripManagedFields(),
+	})
+	if err != nil {
+		return fmt.Errorf("cache of cert-manager's kinds: %w", err)
+	}
+	if err := mgr.Add(requests); err != nil {
+		return err
+	}
+	if err := deliver(ctx, requests, signer); err != nil {
+		return err
+	}
+	for _, add := range []func(manager.Manager, cache.Cache) error{
+		addChainKeeper,
+		func(mgr manager.Manager, from cache.Cache) error { return addRootKeeper(mgr, from, propagation) },
+		addReviewer,
+	} {
+		if err := add(mgr, requests); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // everyReplica is a Runnable that does not wait for leadership.
@@ -172,31 +188,42 @@ func addSpreader(mgr manager.Manager) error {
 		Complete(r)
 }
 
-func addChainKeeper(mgr manager.Manager) error {
+func addChainKeeper(mgr manager.Manager, from cache.Cache) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("chain-keeper").
 		Watches(&v1alpha1.Mesh{}, handler.EnqueueRequestsFromMapFunc(always)).
-		Watches(&cmapi.Issuer{}, handler.EnqueueRequestsFromMapFunc(always)).
-		Watches(&cmapi.Certificate{}, handler.EnqueueRequestsFromMapFunc(always)).
-		Complete(&chainKeeper{client: mgr.GetClient()})
+		WatchesRawSource(news(from, &cmapi.Issuer{}, always)).
+		WatchesRawSource(news(from, &cmapi.Certificate{}, always)).
+		Complete(&chainKeeper{reader: from, client: mgr.GetClient()})
 }
 
-func addRootKeeper(mgr manager.Manager, propagation time.Duration) error {
+func addRootKeeper(mgr manager.Manager, from cache.Cache, propagation time.Duration) error {
+	workloads := func(ctx context.Context, o client.Object) []reconcile.Request {
+		if o.GetLabels()[LabelWorkload] == "" {
+			return nil
+		}
+		return always(ctx, o)
+	}
 	return ctrl.NewControllerManagedBy(mgr).Named("root-keeper").
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(always)).
-		Watches(&cmapi.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(always)).
-		WithEventFilter(predicate.Or(
-			inOwnNamespace(CACertificate, SigningSecret, mesh.TrustBundleName),
-			predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetLabels()[LabelWorkload] != "" }),
-		)).
+		WatchesRawSource(news(from, &cmapi.CertificateRequest{}, workloads)).
+		WithEventFilter(inOwnNamespace(CACertificate, SigningSecret, mesh.TrustBundleName)).
 		Complete(&rootKeeper{
-			client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("leno-certificates"),
+			reader: from, client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("leno-certificates"),
 			now: time.Now, propagation: propagation,
 		})
 }
 
-func addReviewer(mgr manager.Manager) error {
+func addReviewer(mgr manager.Manager, from cache.Cache) error {
+	itself := func(_ context.Context, o client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
+	}
 	return ctrl.NewControllerManagedBy(mgr).Named("certificate-reviewer").
-		For(&cmapi.CertificateRequest{}).
-		Complete(&reviewer{client: mgr.GetClient(), events: mgr.GetEventRecorder("leno-certificates"), now: time.Now})
+		WatchesRawSource(news(from, &cmapi.CertificateRequest{}, itself)).
+		Complete(&reviewer{reader: from, client: mgr.GetClient(), events: mgr.GetEventRecorder("leno-certificates"), now: time.Now})
+}
+
+// news is every change of a kind in a cache, as requests.
+func news(from cache.Cache, kind client.Object, requests handler.MapFunc) source.Source {
+	return source.Kind(from, kind, handler.EnqueueRequestsFromMapFunc(requests))
 }

@@ -25,8 +25,11 @@ import (
 //+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes/status,verbs=update;patch
 //+kubebuilder:rbac:groups=cert-manager.io,resources=clusterissuers,verbs=get
 
-// look is how often the cluster is asked again for what nobody tells about: definitions that come and go, cluster issuers.
-const look = 15 * time.Second
+// How often the cluster is asked again for what nobody tells about: definitions that come and go, issuers.
+const (
+	lookWaiting = 2 * time.Second // something is wrong and may be mended any moment
+	lookReady   = 30 * time.Second
+)
 
 // meshReconciler makes the Mesh and keeps its status. It runs on the leader.
 type meshReconciler struct {
@@ -53,13 +56,15 @@ func (r *meshReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		meta.SetStatusCondition(&m.Status.Conditions, c)
 	}
 	m.Status.ObservedGeneration = m.Generation
-	if equality.Semantic.DeepEqual(*before, m.Status) {
-		return ctrl.Result{RequeueAfter: look}, nil
+	if !equality.Semantic.DeepEqual(*before, m.Status) {
+		if err := r.client.Status().Update(ctx, &m); err != nil {
+			return ctrl.Result{}, fmt.Errorf("status of Mesh %s: %w", m.Name, err)
+		}
 	}
-	if err := r.client.Status().Update(ctx, &m); err != nil {
-		return ctrl.Result{}, fmt.Errorf("status of Mesh %s: %w", m.Name, err)
+	if meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.MeshReady) {
+		return ctrl.Result{RequeueAfter: lookReady}, nil
 	}
-	return ctrl.Result{RequeueAfter: look}, nil
+	return ctrl.Result{RequeueAfter: lookWaiting}, nil
 }
 
 // ensureMesh creates the Mesh with its defaults; the API server fills them in.

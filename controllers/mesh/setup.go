@@ -3,12 +3,8 @@ package mesh
 import (
 	"context"
 
-	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
@@ -26,7 +22,6 @@ func Setup(mgr manager.Manager) error {
 	for _, start := range []func(context.Context) error{
 		func(ctx context.Context) error { return ensureMesh(ctx, mgr.GetClient()) },
 		func(ctx context.Context) error { return startXMesh(ctx, mgr) },
-		func(ctx context.Context) error { return startIssuerWatch(ctx, mgr) },
 	} {
 		// A plain function runs on the leader only.
 		if err := mgr.Add(manager.RunnableFunc(start)); err != nil {
@@ -46,18 +41,4 @@ func startXMesh(ctx context.Context, mgr manager.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("xmesh").
 		For(&xv1alpha1.XMesh{}).
 		Complete(&xmeshReconciler{client: mgr.GetClient()})
-}
-
-// startIssuerWatch shows changes of the chain in the Mesh at once instead of at the next look.
-func startIssuerWatch(ctx context.Context, mgr manager.Manager) error {
-	if served.Wait(ctx, mgr.GetRESTMapper(), served.Issuer, served.Certificate) != nil {
-		return nil // shutting down
-	}
-	toMesh := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: v1alpha1.MeshName}}}
-	})
-	return ctrl.NewControllerManagedBy(mgr).Named("mesh-issuers").
-		Watches(&cmapi.Issuer{}, toMesh).
-		Watches(&cmapi.Certificate{}, toMesh).
-		Complete(&meshReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), mapper: mgr.GetRESTMapper()})
 }

@@ -24,7 +24,11 @@ type Server struct {
 	authenticator Authenticator
 	signer        Signer
 	trustDomain   string
+	onRefusal     func(who Caller, err error)
 }
+
+// OnRefusal has f hear of requests that ask for something their authenticated caller may not have. Call it before serving.
+func (s *Server) OnRefusal(f func(who Caller, err error)) { s.onRefusal = f }
 
 // NewServer makes a Server for workloads of one trust domain.
 func NewServer(authenticator Authenticator, signer Signer, trustDomain string) *Server {
@@ -57,6 +61,9 @@ func (s *Server) Sign(ctx context.Context, request *enrollpb.SignRequest) (*enro
 		}
 		slog.WarnContext(ctx, "certificate request refused", "namespace", who.Namespace, "serviceAccount", who.ServiceAccount,
 			"pod", who.Pod, "reason", err.Error())
+		if s.onRefusal != nil {
+			s.onRefusal(who, err)
+		}
 		return nil, status.Errorf(code, "certificate request: %v", err)
 	}
 	chain, roots, err := s.signer.Sign(ctx, who, request.GetCsrDer())
