@@ -2,7 +2,6 @@ package forward
 
 import (
 	"errors"
-	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -113,7 +112,6 @@ func (s *session) startPump(conn *pool.Conn) {
 		p.done = make(chan struct{}, 1)
 	}
 	p.rd.swap(largeBuffer)
-	p.rd.buf = p.rd.buf[:largeBuffer-chunkOverhead]
 	p.out = takeBuffer(largeBuffer)[:0]
 	p.used, p.running, p.err, p.bytes = true, true, nil, 0
 	p.halted.Store(false)
@@ -190,7 +188,7 @@ func (s *session) fillPump() error {
 }
 
 // stopPump gives the pump until t to finish, waits for it and takes over what it left. It returns the pump's error.
-func (s *session) stopPump(conn net.Conn, t time.Time) error {
+func (s *session) stopPump(conn *pool.Conn, t time.Time) error {
 	p, x := &s.x.pump, s.x
 	if !p.running {
 		return nil
@@ -203,6 +201,7 @@ func (s *session) stopPump(conn net.Conn, t time.Time) error {
 		s.conn.SetReadDeadline(t)
 		conn.SetWriteDeadline(t)
 		<-p.done
+		conn.WriteBy = t
 	}
 	p.running = false
 	x.rec.BytesIn += p.bytes

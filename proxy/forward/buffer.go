@@ -12,6 +12,9 @@ const (
 	smallBuffer = 8 << 10
 	largeBuffer = 64 << 10
 	hugeBuffer  = http1.MaxHead + smallBuffer
+	// headroom is left free when reading, so that what was read fits into an equal buffer together with what layers and
+	// framing add to it.
+	headroom = 1 << 10
 )
 
 var (
@@ -72,22 +75,26 @@ func (b *reader) room() bool {
 		b.w = copy(b.buf, b.buf[b.r:b.w])
 		b.r = 0
 		return true
-	case len(b.buf) >= hugeBuffer:
+	case cap(b.buf) >= hugeBuffer:
 		return false
 	}
-	b.swap(len(b.buf) + 1)
+	b.swap(cap(b.buf) + 1)
 	return true
 }
 
-// swap moves what is there into a pooled buffer of at least size bytes.
+// swap moves what is there into a pooled buffer of that size class.
 func (b *reader) swap(size int) {
 	next := takeBuffer(size)
+	next = next[:len(next)-headroom]
 	n := copy(next, b.buf[b.r:b.w])
 	if b.buf != nil {
 		giveBuffer(b.buf)
 	}
 	b.buf, b.r, b.w = next, 0, n
 }
+
+// small tells that the buffer need not be given back while a connection rests.
+func (b *reader) small() bool { return cap(b.buf) <= smallBuffer }
 
 // fill reads once.
 func (b *reader) fill(from io.Reader) error {
@@ -106,7 +113,7 @@ func (b *reader) fill(from io.Reader) error {
 func (b *reader) restore(p []byte) {
 	b.r, b.w = 0, 0
 	if len(p) > len(b.buf) {
-		b.swap(len(p))
+		b.swap(len(p) + headroom)
 	}
 	b.w = copy(b.buf, p)
 }

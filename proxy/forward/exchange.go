@@ -35,8 +35,10 @@ type exchange struct {
 
 	rec       telemetry.Request
 	start     time.Time
+	now       time.Time // at most about a second behind: reading the clock costs as much as finding a route
 	until     time.Time // when the exchange must be over; zero: never
 	untilKind fail.Kind
+	heard     bool // the backend has sent something in this attempt
 	headSent  bool // the client has got a final response head
 	counted   bool // in the server's number of requests
 	isHead    bool
@@ -159,6 +161,7 @@ func (s *session) limit(d time.Duration, kind fail.Kind) {
 func (s *session) begin(d *plan.Destination) {
 	x := s.x
 	x.start = time.Now()
+	x.now = x.start
 	x.dest = d
 	x.isHead = string(x.req.Method) == "HEAD"
 	r := &x.rec
@@ -191,7 +194,8 @@ func (s *session) finish() {
 		s.srv.inFlight.Add(-1)
 		x.counted = false
 	}
-	x.rec.Duration = time.Since(x.start)
+	s.last = time.Now()
+	x.rec.Duration = s.last.Sub(x.start)
 	if s.srv.opts.Sink != nil {
 		s.srv.opts.Sink.Request(&x.rec)
 	}

@@ -13,9 +13,6 @@ import (
 // maxInterim bounds 1xx responses to one request; a backend that sends more is not waiting for anything.
 const maxInterim = 32
 
-// chunkOverhead is what framing may add to a buffer of decoded data: size line, line end, last chunk.
-const chunkOverhead = 64
-
 // respond reads the response and passes it on. reusable tells that the backend's connection is clean.
 func (s *session) respond() (reusable bool, err error) {
 	x := s.x
@@ -84,11 +81,7 @@ func (s *session) readResponse() error {
 		if !x.up.room() {
 			return garbage(http1.ErrHeadTooLarge)
 		}
-		now := x.start
-		if scanned > 0 || x.conn.ReadBy.Sub(now) < look {
-			now = time.Now()
-		}
-		if err := s.fillUp(now); err != nil {
+		if err := s.fillUp(); err != nil {
 			return s.ended(err)
 		}
 	}
@@ -113,7 +106,7 @@ func (s *session) passInterim() error {
 		return nil
 	}
 	b := http1.AppendResponse(takeBuffer(smallBuffer)[:0], &x.resp, false)
-	err := s.write(b, time.Now(), x.until)
+	err := s.write(b, x.now, x.until)
 	giveBuffer(b)
 	if err != nil {
 		return s.clientFailed(err)
@@ -126,7 +119,6 @@ func (s *session) relay(in msg.BodyKind) error {
 	x := s.x
 	left := x.resp.Body.Length
 	x.upChunks.Reset()
-	now := x.start
 	for {
 		done, n, err := s.decode(in, &left)
 		if err != nil {
@@ -134,7 +126,7 @@ func (s *session) relay(in msg.BodyKind) error {
 		}
 		x.rec.BytesOut += int64(n)
 		if len(x.out) > 0 {
-			if err := s.write(x.out, now, x.until); err != nil {
+			if err := s.write(x.out, x.now, x.until); err != nil {
 				return s.clientFailed(err)
 			}
 		}
@@ -143,11 +135,10 @@ func (s *session) relay(in msg.BodyKind) error {
 		}
 		x.out = x.out[:0]
 		s.widen(in, left)
-		now = time.Now()
-		err = s.fillUp(now)
+		err = s.fillUp()
 		if err == io.EOF && in == msg.UntilClose {
 			if x.resp.Body.Kind == msg.Chunked {
-				return s.writeLast(now)
+				return s.writeLast()
 			}
 			return nil
 		}
@@ -196,10 +187,10 @@ func (s *session) encode(data []byte) {
 	}
 }
 
-func (s *session) writeLast(now time.Time) error {
+func (s *session) writeLast() error {
 	x := s.x
 	x.out = http1.AppendLastChunk(x.out[:0], nil)
-	if err := s.write(x.out, now, x.until); err != nil {
+	if err := s.write(x.out, x.now, x.until); err != nil {
 		return s.clientFailed(err)
 	}
 	return nil
@@ -210,9 +201,8 @@ func (s *session) widen(in msg.BodyKind, left int64) {
 	x := s.x
 	full := x.up.w == len(x.up.buf)
 	x.up.rewind()
-	if len(x.up.buf) <= smallBuffer && (in == msg.Sized && left > smallBuffer || full) {
+	if x.up.small() && (in == msg.Sized && left > smallBuffer || full) {
 		x.up.swap(largeBuffer)
-		x.up.buf = x.up.buf[:largeBuffer-chunkOverhead]
 		giveBuffer(x.out)
 		x.out = takeBuffer(largeBuffer)[:0]
 	}

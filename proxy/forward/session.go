@@ -28,7 +28,8 @@ type session struct {
 	readBy  time.Time // read deadline in force
 	writeBy time.Time
 	one     [1]byte
-	served  bool // at least one request
+	last    time.Time // when the last exchange ended, or serving began
+	served  bool      // at least one request
 
 	resting atomic.Bool // waiting for a request; Drain may wake it
 
@@ -39,6 +40,7 @@ type session struct {
 
 // serve handles one request after the other.
 func (s *session) serve() {
+	s.last = time.Now()
 	for {
 		ok := s.awaitRequest() && s.readHead() && s.exchange()
 		if !ok {
@@ -47,8 +49,8 @@ func (s *session) serve() {
 		s.served = true
 		if x := s.x; x.in.empty() {
 			x.in.rewind()
-			if len(x.in.buf) > smallBuffer {
-				s.release() // a big request must not hold its buffers while the connection rests
+			if !x.in.small() || !x.up.small() || cap(x.out) > smallBuffer {
+				s.release() // a big message must not hold its buffers while the connection rests
 			}
 		}
 	}
@@ -76,7 +78,7 @@ func (s *session) awaitRequest() bool {
 	if s.x == nil {
 		s.x = newExchange()
 	}
-	s.armRead(time.Now(), hold)
+	s.armRead(s.last, hold)
 	// Drain sets draining first and wakes resting connections then: whichever came first, one of both is seen.
 	if s.served && s.srv.draining.Load() {
 		return s.pending()

@@ -48,7 +48,7 @@ func (s *session) forward(c *plan.Cluster) error {
 	var last *lb.Endpoint
 	fresh := false
 	for attempt := 1; ; attempt++ {
-		e := c.Balancer.Pick(x.start, last)
+		e := c.Balancer.Pick(x.now, last)
 		if e == nil {
 			return &fail.Error{Kind: fail.NoEndpoints, Detail: c.Config.Name}
 		}
@@ -86,7 +86,7 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 	if x.up.buf == nil {
 		x.up.swap(smallBuffer)
 	}
-	x.up.r, x.up.w = 0, 0
+	x.up.r, x.up.w, x.heard = 0, 0, false
 
 	if err := s.writeUp(conn, x.out); err == nil && !x.body.done {
 		s.startPump(conn)
@@ -106,7 +106,7 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 	}
 	s.holdUp(nil)
 	if reusable && err == nil {
-		s.srv.opts.Pool.Put(conn, time.Now())
+		s.srv.opts.Pool.Put(conn, x.now)
 	} else {
 		conn.Close()
 	}
@@ -130,7 +130,7 @@ func (s *session) connect(e *lb.Endpoint, fresh bool) (*pool.Conn, error) {
 		defer cancel()
 		ctx = limited
 	}
-	conn, err := s.srv.opts.Pool.Get(ctx, target(e.Endpoint), x.start, fresh)
+	conn, err := s.srv.opts.Pool.Get(ctx, target(e.Endpoint), x.now, fresh)
 	if err == nil {
 		e.Worked()
 		return conn, nil
@@ -138,7 +138,8 @@ func (s *session) connect(e *lb.Endpoint, fresh bool) (*pool.Conn, error) {
 	if !x.until.IsZero() && !time.Now().Before(x.until) {
 		return nil, &fail.Error{Kind: x.untilKind, Err: err}
 	}
-	e.Failed(time.Now())
+	x.now = time.Now()
+	e.Failed(x.now)
 	return nil, &fail.Error{Kind: fail.ConnectFailed, Detail: e.Text, Err: err}
 }
 
@@ -147,8 +148,8 @@ func (s *session) writeUp(conn *pool.Conn, b []byte) error {
 	if x := s.x; !x.until.IsZero() {
 		conn.WriteBy = x.until
 		conn.SetWriteDeadline(x.until)
-	} else if conn.WriteBy.Sub(x.start) < stall/2 {
-		conn.WriteBy = x.start.Add(stall)
+	} else if conn.WriteBy.Sub(x.now) < stall/2 {
+		conn.WriteBy = x.now.Add(stall)
 		conn.SetWriteDeadline(conn.WriteBy)
 	}
 	_, err := conn.Write(b)
@@ -157,9 +158,10 @@ func (s *session) writeUp(conn *pool.Conn, b []byte) error {
 
 // fillUp reads once from the backend into what room there is. While it waits, it looks from time to time whether the
 // client is still there and whether the time is up.
-func (s *session) fillUp(now time.Time) error {
+func (s *session) fillUp() error {
 	x := s.x
 	for {
+		now := x.now
 		next := now.Add(look)
 		if !x.until.IsZero() && x.until.Before(next) {
 			next = x.until
@@ -171,11 +173,15 @@ func (s *session) fillUp(now time.Time) error {
 			x.conn.SetReadDeadline(next)
 		}
 		err := x.up.fill(x.conn)
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil {
+			x.heard = true
+			return nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		now = time.Now()
-		if !x.until.IsZero() && !now.Before(x.until) {
+		x.now = time.Now()
+		if !x.until.IsZero() && !x.now.Before(x.until) {
 			return &fail.Error{Kind: x.untilKind}
 		}
 		if !x.pump.running && s.watcher().Gone() {
@@ -190,7 +196,7 @@ func (s *session) ended(err error) error {
 	if errors.As(err, &failure) {
 		return failure
 	}
-	if s.x.conn.Reused && s.x.up.w == 0 {
+	if s.x.conn.Reused && !s.x.heard {
 		return &staleError{err}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
