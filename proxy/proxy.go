@@ -90,15 +90,17 @@ type Proxy struct {
 	uses    uses
 	active  drain.Counter
 
-	apply    sync.Mutex                // serialises Apply
+	apply    sync.Mutex // serialises changes of plan; guards given and access
+	given    *config.Config
+	access   *bool                     // access log as set here; nil: as given
 	plan     atomic.Pointer[plan.Plan] // never nil
 	draining atomic.Bool
 }
 
 // New composes a proxy.
 func New(opts Options) *Proxy {
-	p := &Proxy{opts: opts}
-	p.plan.Store(plan.Next(nil, &config.Config{}))
+	p := &Proxy{opts: opts, given: &config.Config{}}
+	p.plan.Store(plan.Next(nil, p.given))
 	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: opts.Dial, Own: opts.Own}
 	p.pool = pool.New(pool.Options{Dialer: p.dialer})
 	p.forward = forward.New(forward.Options{Pool: p.pool, Sink: opts.Sink, Random: opts.Random})
@@ -111,6 +113,26 @@ func New(opts Options) *Proxy {
 func (p *Proxy) Apply(cfg *config.Config) {
 	p.apply.Lock()
 	defer p.apply.Unlock()
+	p.given = cfg
+	p.use()
+}
+
+// SetAccessLog turns the access log on or off, whatever the configuration says; nil follows it again.
+func (p *Proxy) SetAccessLog(on *bool) {
+	p.apply.Lock()
+	defer p.apply.Unlock()
+	p.access = on
+	p.use()
+}
+
+// use compiles what was given.
+func (p *Proxy) use() {
+	cfg := p.given
+	if p.access != nil && *p.access != cfg.AccessLog {
+		changed := *cfg
+		changed.AccessLog = *p.access
+		cfg = &changed
+	}
 	next := plan.Next(p.plan.Load(), cfg)
 	if err := next.Err(); err != nil {
 		p.opts.Log.Error("parts of the configuration cannot be used, their predecessors stay", "error", err.Error())
@@ -148,16 +170,17 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer func() { closeAll(listeners) }()
 	failed := make(chan error, 3)
 	var running sync.WaitGroup
-	for direction, handle := range map[telemetry.Direction]func(context.Context, net.Conn){
-		telemetry.Outbound: p.outbound, telemetry.Inbound: p.inbound,
-	} {
-		opened, err := p.opts.Listen(direction)
+	for _, side := range []struct {
+		direction telemetry.Direction
+		handle    func(context.Context, net.Conn)
+	}{{telemetry.Outbound, p.outbound}, {telemetry.Inbound, p.inbound}} {
+		opened, err := p.opts.Listen(side.direction)
 		if err != nil {
-			return fmt.Errorf("listen for %s connections: %w", direction, err)
+			return fmt.Errorf("listen for %s connections: %w", side.direction, err)
 		}
 		listeners = append(listeners, opened...)
 		for _, listener := range opened {
-			running.Go(func() { p.serve(serving, direction, listener, handle, failed) })
+			running.Go(func() { p.serve(serving, side.direction, listener, side.handle, failed) })
 		}
 	}
 	running.Go(func() {

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,7 +67,6 @@ type sidecar struct {
 	xds       *xdsclient.Client
 	proxy     *proxy.Proxy
 	accessLog *telemetry.AccessLog
-	override  atomic.Pointer[bool] // access log as set through admin
 	registry  *prometheus.Registry
 }
 
@@ -89,7 +87,7 @@ func Run(ctx context.Context, c Config) error {
 	s.proxy = proxy.New(proxy.Options{
 		Listen: c.Listen, Original: c.Original, Dial: c.Dial, Own: c.Own, Reserved: c.Reserved, Drain: c.Drain,
 		Identity: s.enroll, Control: s.newControl, Sink: sinks, Counters: telemetry.NewCounters(s.registry),
-		OnConfig: func(*config.Config) { s.setAccessLog() }, Log: c.Log, Random: rand.Uint64,
+		OnConfig: func(cfg *config.Config) { s.accessLog.Enable(cfg.AccessLog) }, Log: c.Log, Random: rand.Uint64,
 	})
 	telemetry.RegisterHealth(s.registry, telemetry.Health{
 		CertificateExpiry: func() (time.Time, bool) {
@@ -146,24 +144,13 @@ func (s *sidecar) newBundle(pem []byte) {
 	s.enroll.SetRoots(bundle)
 }
 
-func (s *sidecar) setAccessLog() {
-	on := s.proxy.Config().AccessLog
-	if override := s.override.Load(); override != nil {
-		on = *override
-	}
-	s.accessLog.Enable(on)
-}
-
 func (s *sidecar) adminOptions() admin.Options {
 	return admin.Options{
 		Ready: s.proxy.Ready, Config: s.proxy.Config, Certificates: s.certificates, Level: s.Level,
 		ControlPlane: func() any { return s.xds.Stats() },
-		AccessLog: func(on *bool) {
-			s.override.Store(on)
-			s.setAccessLog()
-		},
-		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}),
-		Probes:  admin.Prober{Probes: s.Probes, Address: s.PodIP, Dial: s.dialOwn},
+		AccessLog:    s.proxy.SetAccessLog,
+		Metrics:      promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}),
+		Probes:       admin.Prober{Probes: s.Probes, Address: s.PodIP, Dial: s.dialOwn},
 	}
 }
 
