@@ -22,6 +22,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -39,13 +40,15 @@ import (
 const patience = 30 * time.Second
 
 // TestManager brings up the manager in an empty cluster and installs around it what a cluster needs, one thing after the
-// other, as it may happen to a user. cert-manager is played by the test.
+// other, as it may happen to a user. It has the rights that config/ gives it and no more. cert-manager is played by the
+// test.
 func TestManager(t *testing.T) {
 	server := apiserver.Start(t)
+	// No manager runs in the cluster itself: its webhook would hold the pods of the test.
+	server.Apply(t, "config/default", func(o *unstructured.Unstructured) bool { return o.GetKind() != "MutatingWebhookConfiguration" })
 	m := start(t, server)
 	c := m.client
 
-	m.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: mesh.SystemNamespace}})
 	m.condition(t, v1alpha1.MeshGatewayAPIInstalled, metav1.ConditionFalse, "GatewayAPIMissing")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionFalse, "CertManagerMissing")
 	m.condition(t, v1alpha1.MeshReady, metav1.ConditionFalse, "GatewayAPIMissing")
@@ -75,9 +78,9 @@ type running struct {
 func start(t *testing.T, server *apiserver.Server) *running {
 	t.Helper()
 	bound := make(chan net.Addr, 1)
-	mgr, err := controllers.New(server.Config, controllers.Config{
+	mgr, err := controllers.New(server.As(mesh.SystemNamespace, "leno-manager"), controllers.Config{
 		ProxyAddress: "127.0.0.1:0", WebhookPort: -1, HealthAddress: "0", MetricsAddress: "0",
-		RootPropagation: 2 * time.Second, Bound: func(a net.Addr) { bound <- a },
+		LeaderElection: true, RootPropagation: 2 * time.Second, Bound: func(a net.Addr) { bound <- a },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,9 @@
 package apiserver
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,7 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
@@ -56,6 +63,46 @@ func (s *Server) Install(t testing.TB, module, folder string) {
 	if err != nil {
 		t.Fatalf("install the definitions of %s: %v", module, err)
 	}
+}
+
+// Apply creates what a kustomization in the checkout says; what only is false for is only checked.
+func (s *Server) Apply(t testing.TB, folder string, only func(*unstructured.Unstructured) bool) {
+	t.Helper()
+	kubectl := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")
+	out, err := exec.Command(kubectl, "kustomize", filepath.Join(root(t), folder)).Output()
+	if err != nil {
+		t.Fatalf("kustomize %s: %v", folder, err)
+	}
+	c, err := client.New(s.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(out), 4096)
+	for {
+		var obj unstructured.Unstructured
+		if err := decoder.Decode(&obj); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatalf("kustomize %s: %v", folder, err)
+		}
+		options := []client.CreateOption{client.FieldValidation("Strict")}
+		if !only(&obj) {
+			options = append(options, client.DryRunAll)
+		}
+		if err := c.Create(t.Context(), &obj, options...); err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Fatalf("%s %s of %s: %v", obj.GetKind(), obj.GetName(), folder, err)
+		}
+	}
+}
+
+// As is the configuration of a client with the rights of a service account.
+func (s *Server) As(namespace, account string) *rest.Config {
+	rc := rest.CopyConfig(s.Config)
+	rc.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + namespace + ":" + account,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+	}
+	return rc
 }
 
 // root is the top of the checkout.
