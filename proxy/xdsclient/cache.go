@@ -94,7 +94,7 @@ func (m *machine) restore(resources []resource) error {
 		h.held[res.Name] = &held{resource: res, value: value}
 		if rest, ok := strings.CutPrefix(res.Name, config.OutboundPrefix); ok && len(m.wanted) < maxDestinations {
 			if dst, err := netip.ParseAddrPort(rest); err == nil {
-				m.wanted[config.Destination(dst)] = struct{}{}
+				m.note(config.Destination(dst))
 			}
 		}
 	}

@@ -34,7 +34,8 @@ type Options struct {
 }
 
 const (
-	// maxDestinations bounds what a port scan from inside the pod can make of memory here and in the control plane.
+	// maxDestinations bounds what a port scan from inside the pod can make of memory here and in the control plane. Beyond it,
+	// a new destination takes the place of the oldest one that the control plane does not know.
 	maxDestinations = 4096
 	// offlineWait is how long a new destination waits while there is no stream: long enough for one that is coming up.
 	offlineWait = 200 * time.Millisecond
@@ -131,19 +132,20 @@ func has(cfg *config.Config, dst netip.AddrPort) bool {
 // ask subscribes to a destination; false when there are too many.
 func (c *Client) ask(dst netip.AddrPort) bool {
 	c.mu.Lock()
-	_, ok := c.machine.wanted[dst]
-	if !ok && len(c.machine.wanted) >= maxDestinations {
+	if _, ok := c.machine.wanted[dst]; ok {
 		c.mu.Unlock()
-		c.stats.overflow.Add(1)
-		return false
+		return true
 	}
-	if !ok {
+	room := len(c.machine.wanted) < maxDestinations || c.machine.evict()
+	if room {
 		c.machine.want(dst)
 	}
 	c.mu.Unlock()
-	if !ok {
-		c.news()
+	if !room {
+		c.stats.overflow.Add(1)
+		return false
 	}
+	c.news()
 	return true
 }
 

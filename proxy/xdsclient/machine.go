@@ -16,7 +16,8 @@ import (
 // come out of requests, configurations out of config. It is not safe for concurrent use.
 type machine struct {
 	node      node
-	wanted    map[netip.AddrPort]struct{}
+	wanted    map[netip.AddrPort]uint64 // by age: a lower number was wanted first
+	age       uint64
 	types     map[string]*holding
 	composed  map[string]composed
 	answers   []request // to responses, not sent yet
@@ -55,7 +56,7 @@ var typeOrder = []string{config.SecretType, config.ListenerType, config.RouteTyp
 
 func newMachine(n node) *machine {
 	m := &machine{
-		node: n, wanted: map[netip.AddrPort]struct{}{}, types: map[string]*holding{}, composed: map[string]composed{},
+		node: n, wanted: map[netip.AddrPort]uint64{}, types: map[string]*holding{}, composed: map[string]composed{},
 		config: &config.Config{},
 	}
 	for _, t := range typeOrder {
@@ -65,8 +66,30 @@ func newMachine(n node) *machine {
 }
 
 func (m *machine) want(dst netip.AddrPort) {
-	m.wanted[dst] = struct{}{}
+	m.note(dst)
 	m.settle()
+}
+
+func (m *machine) note(dst netip.AddrPort) {
+	if _, ok := m.wanted[dst]; !ok {
+		m.age++
+		m.wanted[dst] = m.age
+	}
+}
+
+// evict releases the oldest destination that the control plane does not know; false when it knows all of them.
+func (m *machine) evict() bool {
+	var oldest netip.AddrPort
+	for dst, age := range m.wanted {
+		if l, ok := m.config.Outbound[dst]; ok && l == nil && (!oldest.IsValid() || age < m.wanted[oldest]) {
+			oldest = dst
+		}
+	}
+	if !oldest.IsValid() {
+		return false
+	}
+	m.release(oldest)
+	return true
 }
 
 // release forgets a destination and everything that only it needed.

@@ -26,7 +26,7 @@ import (
 // TestMachine plays the scripts in testdata/machine. Lines that begin with ">" (what the client sends) and with "config"
 // (a new configuration) are written by the test (-update). The others are what happens:
 //
-//	want IP:port, release IP:port, rewant IP:port (both, before anything is sent), connect, disconnect, restart (a new client that finds the file of the old one)
+//	want IP:port, release IP:port, rewant IP:port (both, before anything is sent), connect, disconnect, evict, restart (a new client that finds the file of the old one)
 //	< LDS outbound/10.0.0.1:80@1:cluster,routes inbound@1:registry
 //	< RDS routes@1:cluster,cluster
 //	< CDS cluster@1
@@ -92,6 +92,8 @@ func (p *player) play(out *strings.Builder, words []string) {
 	case words[0] == "rewant":
 		m.release(netip.MustParseAddrPort(words[1]))
 		m.want(netip.MustParseAddrPort(words[1]))
+	case words[0] == "evict":
+		fmt.Fprintf(out, "config: room=%v\n", m.evict())
 	case words[0] == "connect":
 		m.connect()
 	case words[0] == "disconnect":

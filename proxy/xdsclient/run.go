@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 )
 
 // maxResponse bounds one message; the server fills responses up to 1 MiB, and one resource can be larger.
@@ -176,5 +177,15 @@ func (c *Client) saver(ctx context.Context) {
 		if err := store(c.o.CacheFile, resources); err != nil {
 			c.log.Warn("cannot keep the configuration on disk", "file", c.o.CacheFile, "error", err)
 		}
+	}
+}
+
+// DialOptions are settings for the connections that Options.Connect makes. A control plane that vanished without a word is
+// noticed within 40 s: the client alone has nothing to say on an idle stream.
+func DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithUserAgent("leno-proxy"),
 	}
 }
