@@ -11,6 +11,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/layer"
 	"github.com/leno-mesh/leno/proxy/layer/redirect"
 	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
 var (
@@ -83,6 +84,9 @@ func (s *session) answerText(status int, kind fail.Kind, detail string) error {
 	text := fail.AppendText(takeBuffer(smallBuffer)[:0], kind, s.c.Direction, detail)
 	x.resp.Reset()
 	x.resp.Fields.Add(contentType, plainText)
+	if kind == fail.ConnectFailed && s.c.Direction == telemetry.Inbound {
+		x.resp.Fields.Add(unprocessedName, []byte("connect"))
+	}
 	err := s.answer(status, text)
 	giveBuffer(text)
 	return err

@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/forward"
 )
 
 // response reads a whole response with Content-Length, or without any body.
@@ -259,9 +261,57 @@ func TestContextCutsEverything(t *testing.T) {
 	}
 }
 
-func TestSlowHeadIsAnswered408(t *testing.T) {
-	w, _ := one(t)
-	c := w.dial()
-	c.send("GET / HTTP/1.1\r\nHo")
-	w.answered(c, "408", "took too long", "header_timeout")
+// TestApplicationThatIsNotThere: the receiving sidecar says that it could not reach its application. The request was
+// not processed, so any method may go to another endpoint; but only a peer with an identity is believed.
+func TestApplicationThatIsNotThere(t *testing.T) {
+	const refusal = "HTTP/1.1 503 Service Unavailable\r\nleno-unprocessed: connect\r\nContent-Length: 2\r\n\r\nno"
+	for _, identity := range []string{"spiffe://d/ns/n/sa/s", ""} {
+		w, first := one(t)
+		second := w.backend()
+		w.cluster("d", second.addr())
+		both := append(w.cfg.Clusters["c"].Endpoints, w.cfg.Clusters["d"].Endpoints...)
+		for i := range both {
+			both[i].Identity = identity
+		}
+		w.cfg.Clusters["c"].Endpoints = both
+		c := w.dial()
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+		conns := make(chan *client)
+		for _, b := range []*backend{first, second} {
+			go func() {
+				if conn, err := b.l.Accept(); err == nil {
+					conns <- &client{t, conn, bufio.NewReader(conn)}
+				}
+			}()
+		}
+		up := <-conns
+		up.head()
+		up.expect("ab")
+		up.send(refusal)
+		if identity == "" {
+			c.expect("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno")
+			continue
+		}
+		up = <-conns
+		up.head()
+		up.expect("ab")
+		up.send("HTTP/1.1 204 No Content\r\n\r\n")
+		c.expect("HTTP/1.1 204 No Content\r\n\r\n")
+	}
+}
+
+func TestOverload(t *testing.T) {
+	w, b := one(t)
+	w.server = forward.New(forward.Options{Pool: w.pool, Sink: w, MaxInFlight: 1})
+	busy, refused := w.dial(), w.dial()
+	busy.send(plainGet)
+	up := b.accept()
+	up.head()
+	refused.send(plainGet)
+	w.answered(refused, "503", "too many", "overload")
+	up.send("HTTP/1.1 204 No Content\r\n\r\n")
+	busy.head()
+	w.record()
+	refused.send(plainGet)
+	up.head()
 }

@@ -68,7 +68,7 @@ func newWorld(t testing.TB) *world {
 			Clusters: map[string]*config.Cluster{}, Routes: map[string]*config.RouteTable{},
 		}}
 	w.pool = pool.New(pool.Options{Dialer: plainDialer{}})
-	w.server = forward.New(forward.Options{Pool: w.pool, Sink: w, Header: 500 * time.Millisecond, Random: func() uint64 { return w.random() }})
+	w.server = forward.New(forward.Options{Pool: w.pool, Sink: w, Random: func() uint64 { return w.random() }})
 	w.random = func() uint64 { return 0 }
 	t.Cleanup(func() {
 		cancel()

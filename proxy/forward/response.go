@@ -33,6 +33,9 @@ func (s *session) respond() (reusable bool, err error) {
 	if x.resp.Status == 101 {
 		return false, s.tunnel()
 	}
+	if err := s.refusedBehind(); err != nil {
+		return false, err
+	}
 	reusable = !x.resp.Close
 	if x.backend != nil {
 		for _, l := range x.backend.Response {

@@ -13,6 +13,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/lb"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
 // maxAttempts bounds connections tried for one request.
@@ -24,6 +25,31 @@ type staleError struct{ err error }
 
 func (e *staleError) Error() string { return e.err.Error() }
 func (e *staleError) Unwrap() error { return &fail.Error{Kind: fail.UpstreamReset, Err: e.err} }
+
+// A receiving sidecar that could not connect to its application marks its 503 with this field: the request was not
+// processed and may go to another endpoint, whatever its method. Only a peer that proved its identity is believed, and
+// receiving sidecars take the field out of what applications send.
+const unprocessed = "leno-unprocessed"
+
+var unprocessedName = []byte(unprocessed)
+
+// refusedBehind looks for that mark.
+func (s *session) refusedBehind() error {
+	x := s.x
+	if x.resp.Status != 503 {
+		return nil
+	}
+	_, marked := x.resp.Fields.Get(unprocessed)
+	if !marked {
+		return nil
+	}
+	x.resp.Fields.Remove(unprocessed)
+	if s.c.Direction == telemetry.Inbound || x.endpoint.Identity == "" || x.pump.used {
+		return nil
+	}
+	x.endpoint.Failed(x.now)
+	return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application"}
+}
 
 // forward sends the request to an endpoint of c and the response back. A request is sent again only where it is proven
 // that no backend has seen it (no connection was made), or where it is idempotent, was sent whole on a reused
