@@ -5,9 +5,9 @@ export GOFLAGS := -buildvcs=false
 export CGO_ENABLED := 0
 
 SHELL := /bin/bash -eo pipefail
-BIN := $(CURDIR)/bin
+BIN := bin
 TOOL := go tool -modfile=$(CURDIR)/hack/tools/go.mod
-CLUSTER := $(BIN)/cluster
+CLUSTER := $(CURDIR)/bin/cluster
 VERSION := 0.1.0
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -40,10 +40,10 @@ $(BIN)/leno-proxy: FORCE
 	@mkdir -p $(BIN); go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/proxy
 $(BIN)/leno-shop: FORCE
 	@mkdir -p $(BIN); go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./test/shop
-$(CLUSTER): FORCE
-	@mkdir -p $(BIN); cd test/cluster && go build -trimpath -o $@ .
+$(BIN)/cluster: FORCE
+	@mkdir -p $(BIN); go build -C test/cluster -o $(CLUSTER) .
 $(BIN)/echo-advanced: FORCE
-	@mkdir -p $(BIN); cd test/conformance && go build -trimpath -ldflags '-s -w' -o $@ ./echo-advanced
+	@mkdir -p $(BIN); go build -C test/conformance -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ ./echo-advanced
 
 .PHONY: generate
 generate: ## Generate deepcopy functions, CRDs and RBAC
@@ -70,7 +70,7 @@ check-generated: generate ## Fail when generated files are not what the sources 
 	git diff --exit-code -- api config
 
 .PHONY: test-api
-test-api: $(CLUSTER) ## Tests against a real API server
+test-api: $(BIN)/cluster ## Tests against a real API server
 	KUBEBUILDER_ASSETS=$$($(CLUSTER) assets) go test -count=1 ./controllers/... ./api/...
 
 .PHONY: test-e2e
@@ -84,11 +84,11 @@ conformance: mesh-up $(BIN)/echo-advanced ## The Gateway API suite for meshes; w
 
 ##@ A cluster on this machine (root, Linux)
 .PHONY: cluster-up
-cluster-up: $(CLUSTER) ## Bring up the cluster
+cluster-up: $(BIN)/cluster ## Bring up the cluster
 	$(CLUSTER) up
 
 .PHONY: cluster-down
-cluster-down: $(CLUSTER) ## Remove the cluster and all that belongs to it
+cluster-down: $(BIN)/cluster ## Remove the cluster and all that belongs to it
 	$(CLUSTER) down
 
 .PHONY: mesh-up

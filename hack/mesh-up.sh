@@ -7,21 +7,16 @@ cluster=bin/cluster
 
 [ "$(id -u)" = 0 ] || { echo "a cluster on this machine needs root: run this as root, or see 'make run' for a mesh without cluster"; exit 1; }
 
-# image NAME BINARY: loads the image unless the cluster has it from this very binary; remembers what was loaded per boot of the cluster.
+# image NAME BINARY: makes an image of a static binary and loads it.
 image() {
   $cluster image --name "$1" --bin "$2" --entrypoint "/$(basename "$2")"
 }
 
-# manager_live: both replicas run the newest template and answer.
-manager_live() {
-  $cluster kubectl -n leno-system rollout status deployment/leno-manager --timeout=180s
-}
-
-step "build the tools of the cluster" make --no-print-directory "$PWD/bin/cluster"
+step "build the tools of the cluster" make --no-print-directory bin/cluster
 $cluster up
 step "cert-manager" $cluster cert-manager
 step "Gateway API v1.7.0 (experimental channel)" $cluster gateway-api --channel experimental
-step "build Leno and the shop" make --no-print-directory "$PWD/bin/leno-manager" "$PWD/bin/leno-proxy" "$PWD/bin/leno-shop"
+step "build Leno and the shop" make --no-print-directory bin/leno-manager bin/leno-proxy bin/leno-shop
 before=$($cluster kubectl -n leno-system get deployment leno-manager -o jsonpath='{.metadata.annotations.leno-build}' 2>/dev/null || true)
 build=$(cat bin/leno-manager bin/leno-proxy bin/leno-shop | sha256sum | cut -c1-16)
 if [ "$before" != "$build" ]; then
@@ -34,5 +29,5 @@ if [ "$before" != "$build" ]; then
   [ -z "$before" ] || step "restart the manager" $cluster kubectl -n leno-system rollout restart deployment/leno-manager
   step "remember the build" $cluster kubectl -n leno-system annotate --overwrite deployment/leno-manager leno-build="$build"
 fi
-step "wait for the manager" manager_live
+step "wait for the manager" $cluster kubectl -n leno-system rollout status deployment/leno-manager --timeout=180s
 step "wait for the mesh" $cluster kubectl wait --for=condition=Ready mesh/default --timeout=120s

@@ -88,7 +88,8 @@ func withCertManager(ctx context.Context, mgr manager.Manager, signer *Signer, p
 	if err != nil {
 		return fmt.Errorf("cache of cert-manager's kinds: %w", err)
 	}
-	if err := mgr.Add(requests); err != nil {
+	// A cache of chosen namespaces waits for leadership when added as it is; every replica signs.
+	if err := mgr.Add(everyReplica(requests.Start)); err != nil {
 		return err
 	}
 	if err := deliver(ctx, requests, signer); err != nil {
