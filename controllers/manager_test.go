@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -44,8 +45,7 @@ const patience = 30 * time.Second
 // test.
 func TestManager(t *testing.T) {
 	server := apiserver.Start(t)
-	// No manager runs in the cluster itself: its webhook would hold the pods of the test.
-	server.Apply(t, "config/default", func(o *unstructured.Unstructured) bool { return o.GetKind() != "MutatingWebhookConfiguration" })
+	server.Apply(t, "config/default", deaf(t))
 	m := start(t, server)
 	c := m.client
 
@@ -63,10 +63,47 @@ func TestManager(t *testing.T) {
 	ca := newCA(t)
 	play(t, c, ca)
 	t.Run("trust bundle", func(t *testing.T) { m.testTrustBundle(t, ca) })
+	m.condition(t, v1alpha1.MeshInjectionReady, metav1.ConditionFalse, "CABundleMissing")
+	m.trustWebhook(t, ca)
 	m.condition(t, v1alpha1.MeshReady, metav1.ConditionTrue, "Ready")
 	t.Run("enrolment", func(t *testing.T) { m.testEnrolment(t, ca) })
 	t.Run("a request nobody vouches for", m.testForeignRequest)
 	t.Run("renewal of the CA", func(t *testing.T) { m.testRenewal(t, ca) })
+}
+
+// deaf applies everything, but the webhook only for pods that do not exist: no manager runs where the API server looks for it.
+func deaf(t *testing.T) func(*unstructured.Unstructured) bool {
+	return func(o *unstructured.Unstructured) bool {
+		if o.GetKind() != "MutatingWebhookConfiguration" {
+			return true
+		}
+		entries, _, err := unstructured.NestedSlice(o.Object, "webhooks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			e.(map[string]any)["objectSelector"] = map[string]any{"matchLabels": map[string]any{"no": "pod"}}
+		}
+		if err := unstructured.SetNestedSlice(o.Object, entries, "webhooks"); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+}
+
+// trustWebhook plays cert-manager's CA injector.
+func (m *running) trustWebhook(t *testing.T, ca *authority) {
+	t.Helper()
+	var config admissionregistrationv1.MutatingWebhookConfiguration
+	if err := m.client.Get(t.Context(), client.ObjectKey{Name: "leno-inject"}, &config); err != nil {
+		t.Fatal(err)
+	}
+	for i := range config.Webhooks {
+		config.Webhooks[i].ClientConfig.CABundle = ca.bundle().PEM()
+	}
+	if err := m.client.Update(t.Context(), &config); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // running is a manager and a client of its cluster.

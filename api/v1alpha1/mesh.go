@@ -191,8 +191,8 @@ type MeshStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions say what is wrong and what to do: Accepted, GatewayAPIInstalled, CertManagerInstalled, IssuerReady and,
-	// as their summary, Ready.
+	// Conditions say what is wrong and what to do: Accepted, GatewayAPIInstalled, CertManagerInstalled, IssuerReady,
+	// InjectionReady and, as their summary, Ready.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
@@ -210,6 +210,8 @@ const (
 	MeshCertManagerInstalled = "CertManagerInstalled"
 	// MeshIssuerReady: the issuer of the workloads' certificates is there and works.
 	MeshIssuerReady = "IssuerReady"
+	// MeshInjectionReady: the API server can ask the manager about new pods.
+	MeshInjectionReady = "InjectionReady"
 	// MeshReady: all of the above.
 	MeshReady = "Ready"
 )

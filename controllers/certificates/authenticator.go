@@ -23,6 +23,8 @@ import (
 const (
 	tokenMemory  = 10 * time.Second
 	tokenEntries = 4096
+	// maxReviews bounds the questions to the API server at the same time: anybody in the cluster can make the manager ask.
+	maxReviews = 32
 )
 
 // Extra fields of a token review that name the pod a token is bound to.
@@ -35,6 +37,7 @@ const (
 type Authenticator struct {
 	client client.Client
 	now    func() time.Time
+	slots  chan struct{}
 
 	mu    sync.Mutex // guards known
 	known map[[sha256.Size]byte]knownToken
@@ -47,7 +50,7 @@ type knownToken struct {
 
 // NewAuthenticator makes an Authenticator that reviews tokens through c.
 func NewAuthenticator(c client.Client) *Authenticator {
-	return &Authenticator{client: c, now: time.Now, known: map[[sha256.Size]byte]knownToken{}}
+	return &Authenticator{client: c, now: time.Now, slots: make(chan struct{}, maxReviews), known: map[[sha256.Size]byte]knownToken{}}
 }
 
 // Authenticate tells which pod a token belongs to. It refuses tokens of users, of other audiences and expired ones.
@@ -55,6 +58,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (enroll.
 	key := sha256.Sum256([]byte(token))
 	if caller, ok := a.recall(key); ok {
 		return caller, nil
+	}
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	case <-ctx.Done():
+		return enroll.Caller{}, fmt.Errorf("%d tokens are being reviewed: %w", maxReviews, ctx.Err())
 	}
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{mesh.TokenAud}}}
 	if err := a.client.Create(ctx, review); err != nil {

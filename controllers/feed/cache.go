@@ -73,7 +73,7 @@ func leanPodSpec(s corev1.PodSpec) corev1.PodSpec {
 func leanContainers(all []corev1.Container) []corev1.Container {
 	out := make([]corev1.Container, 0, len(all))
 	for _, c := range all {
-		out = append(out, corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Ports, RestartPolicy: c.RestartPolicy})
+		out = append(out, corev1.Container{Name: c.Name, Ports: c.Ports, RestartPolicy: c.RestartPolicy})
 	}
 	return out
 }

@@ -59,11 +59,14 @@ func (f *Feed) Start(ctx context.Context) error {
 	defer cancel()
 	go func() { <-ctx.Done(); f.queue.ShutDown() }()
 	if err := f.first(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // shutting down
+		}
 		return err
 	}
 	for f.next(ctx) {
 	}
-	return context.Cause(ctx)
+	return nil
 }
 
 func (f *Feed) first(ctx context.Context) error {
@@ -118,6 +121,9 @@ func (f *Feed) late(ctx context.Context, i int) {
 func (f *Feed) watch(ctx context.Context, i int) error {
 	r := kinds[i]
 	informer, err := f.cache.GetInformer(ctx, r.new())
+	if meta.IsNoMatchError(err) {
+		return fmt.Errorf("watch %s: %w: install Leno's custom resource definitions (config/crd)", r.kind, err)
+	}
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", r.kind, err)
 	}

@@ -23,6 +23,15 @@ type Found struct {
 	MissingCertManager []schema.GroupVersionKind
 	// Issuer signs for workloads.
 	Issuer Issuer
+	// Webhook calls the manager about new pods.
+	Webhook Webhook
+}
+
+// Webhook is what is known of the webhook configuration that puts sidecars into pods.
+type Webhook struct {
+	Exists bool
+	// Trusted tells that every entry has the root of the manager's certificate.
+	Trusted bool
 }
 
 // Issuer is what is known of the issuer of workloads' certificates.
@@ -47,7 +56,7 @@ type CA struct {
 // Conditions says what the facts mean for a Mesh, in the order in which a reader should mend them. Ready comes last and
 // is the first thing that is wrong.
 func Conditions(m *v1alpha1.Mesh, f Found) []metav1.Condition {
-	all := []metav1.Condition{accepted(m), gatewayAPI(f.MissingGateway), certManager(f.MissingCertManager), issuer(f)}
+	all := []metav1.Condition{accepted(m), gatewayAPI(f.MissingGateway), certManager(f.MissingCertManager), issuer(f), injection(f.Webhook)}
 	ready := metav1.Condition{Type: v1alpha1.MeshReady, Status: metav1.ConditionTrue, Reason: "Ready", Message: "The mesh is ready"}
 	for _, c := range all {
 		if c.Status != metav1.ConditionTrue {
@@ -119,6 +128,18 @@ func issuer(f Found) metav1.Condition {
 	default:
 		return passed(v1alpha1.MeshIssuerReady, "Ready", "%s signs", noun)
 	}
+}
+
+func injection(w Webhook) metav1.Condition {
+	switch {
+	case !w.Exists:
+		return failed(v1alpha1.MeshInjectionReady, "WebhookMissing",
+			"MutatingWebhookConfiguration %s does not exist: new pods get no sidecars. Apply config/default", WebhookName)
+	case !w.Trusted:
+		return failed(v1alpha1.MeshInjectionReady, "CABundleMissing",
+			"MutatingWebhookConfiguration %s has no CA bundle yet: new pods of the mesh are held. If that stays so, see whether cert-manager's CA injector runs", WebhookName)
+	}
+	return passed(v1alpha1.MeshInjectionReady, "Ready", "New pods of the mesh get sidecars")
 }
 
 func orWaiting(message string) string {

@@ -3,10 +3,12 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,6 +26,10 @@ import (
 //+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes,verbs=create
 //+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes/status,verbs=update;patch
 //+kubebuilder:rbac:groups=cert-manager.io,resources=clusterissuers,verbs=get
+//+kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=leno-inject,verbs=get
+
+// WebhookName is the name of the webhook configuration in config/webhook.
+const WebhookName = "leno-inject"
 
 // How often the cluster is asked again for what nobody tells about: definitions that come and go, issuers.
 const (
@@ -83,10 +89,25 @@ func (r *meshReconciler) gather(ctx context.Context, m *v1alpha1.Mesh) (f Found,
 	if f.MissingCertManager, err = served.Missing(r.mapper, served.Issuer, served.Certificate, served.CertificateRequest); err != nil {
 		return f, err
 	}
+	if f.Webhook, err = r.webhook(ctx); err != nil {
+		return f, err
+	}
 	if len(f.MissingCertManager) == 0 {
 		f.Issuer, err = r.issuer(ctx, m)
 	}
 	return f, err
+}
+
+func (r *meshReconciler) webhook(ctx context.Context) (Webhook, error) {
+	var found admissionv1.MutatingWebhookConfiguration
+	if err := r.live.Get(ctx, client.ObjectKey{Name: WebhookName}, &found); err != nil {
+		if apierrors.IsNotFound(err) {
+			return Webhook{}, nil
+		}
+		return Webhook{}, fmt.Errorf("read MutatingWebhookConfiguration %s: %w", WebhookName, err)
+	}
+	untrusted := slices.ContainsFunc(found.Webhooks, func(w admissionv1.MutatingWebhook) bool { return len(w.ClientConfig.CABundle) == 0 })
+	return Webhook{Exists: true, Trusted: !untrusted}, nil
 }
 
 func (r *meshReconciler) issuer(ctx context.Context, m *v1alpha1.Mesh) (Issuer, error) {
