@@ -34,6 +34,9 @@ const (
 	look = time.Second
 	// grace is how long the rest of a request body may take after its response is complete.
 	grace = time.Second
+	// settle is how long clients that cannot be told better may still use a resting connection in a drain: about as long
+	// as it takes until they know that the endpoint is going.
+	settle = 2 * time.Second
 	// lingerTime and lingerBytes bound what is read from a client before its connection is closed, so that the answer
 	// is not lost to a TCP reset (RFC 9112 section 9.6).
 	lingerTime  = 2 * time.Second
@@ -112,16 +115,22 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn, c Conn) {
 	conn.Close()
 }
 
-// Drain makes every further answer carry Connection: close and closes connections that rest between requests.
-// Connections may still be given to Serve; each is served one request.
+// Drain makes every further answer carry Connection: close and closes connections that rest between requests: those
+// of other sidecars at once, since they can be told that nothing was processed, others if they stay silent a little
+// longer. Connections may still be given to Serve; each is served one request.
 func (s *Server) Drain() {
 	s.draining.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ses := range s.sessions {
-		if ses.resting.Load() {
-			ses.conn.SetReadDeadline(past) // wakes it; it looks at draining then
+		if !ses.resting.Load() {
+			continue
 		}
+		wake := time.Now().Add(settle)
+		if ses.peered() {
+			wake = past
+		}
+		ses.conn.SetReadDeadline(wake) // it looks at draining then
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/http1"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
 // session is one downstream connection. All fields but the guarded ones belong to its goroutine; a body pump borrows
@@ -122,6 +123,9 @@ func (s *session) rest(until time.Time) bool {
 // pending tells, in a drain, whether a request has already arrived; it is served then rather than lost.
 func (s *session) pending() bool {
 	if s.watcher().Quiet() {
+		if s.peered() {
+			s.sendNotice()
+		}
 		return false
 	}
 	if s.x == nil {
@@ -129,6 +133,19 @@ func (s *session) pending() bool {
 	}
 	s.setRead(time.Now().Add(s.srv.opts.Header))
 	return s.x.in.fill(s.conn) == nil
+}
+
+// notice ends a connection that another sidecar keeps for later. Should a request cross it on its way, then the sender
+// reads in it that the request was not processed, and takes it elsewhere. HTTP/2 has GOAWAY for that.
+var notice = []byte("HTTP/1.1 503 Service Unavailable\r\n" + unprocessed + ": drain\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+// peered tells whether the client is another sidecar.
+func (s *session) peered() bool { return s.c.MTLS && s.c.Direction == telemetry.Inbound }
+
+func (s *session) sendNotice() {
+	if s.write(notice, time.Now(), time.Time{}) == nil {
+		s.linger() // nothing of what still comes is read by anybody; a reset would destroy the notice
+	}
 }
 
 // readHead reads and parses a request head. False: the connection ends here, answered if there was somebody to answer.

@@ -28,7 +28,10 @@ func (m memory) Dial(ctx context.Context, t pool.Target) (net.Conn, error) {
 }
 
 // last keeps the last record.
-type last struct{ record telemetry.Request }
+type last struct {
+	record telemetry.Request
+	drain  func()
+}
 
 func (l *last) Request(r *telemetry.Request)     { l.record = *r }
 func (l *last) Connection(*telemetry.Connection) {}
@@ -46,8 +49,9 @@ func inVirtualTime(t *testing.T, script func(t *testing.T, c *client, b func() *
 		server := forward.New(forward.Options{Pool: p, Sink: sink})
 		here, there := net.Pipe()
 		defer here.Close()
-		go server.Serve(context.Background(), there, forward.Conn{Direction: telemetry.Inbound,
+		go server.Serve(context.Background(), there, forward.Conn{Direction: telemetry.Inbound, MTLS: true,
 			Resolve: func() *plan.Destination { return pl.Inbound(addr) }})
+		sink.drain = server.Drain
 		c := &client{t, here, bufio.NewReader(here)}
 		script(t, c, func() *client {
 			conn := <-dialer
@@ -170,5 +174,16 @@ func TestApplicationsCannotPretendToBeUnreachable(t *testing.T) {
 		up.head()
 		go up.send("HTTP/1.1 503 No\r\nLeno-Unprocessed: connect\r\nContent-Length: 0\r\n\r\n")
 		c.expect("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+	})
+}
+
+func TestSidecarsAreToldThatNothingWasProcessed(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, c *client, _ func() *client, server *last) {
+		time.Sleep(time.Minute)
+		go server.drain()
+		c.expect("HTTP/1.1 503 Service Unavailable\r\nleno-unprocessed: drain\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		if rest, err := c.rest(); rest != "" || err != nil {
+			t.Errorf("%q %v", rest, err)
+		}
 	})
 }

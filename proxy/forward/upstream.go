@@ -26,12 +26,15 @@ type staleError struct{ err error }
 func (e *staleError) Error() string { return e.err.Error() }
 func (e *staleError) Unwrap() error { return &fail.Error{Kind: fail.UpstreamReset, Err: e.err} }
 
-// A receiving sidecar that could not connect to its application marks its 503 with this field: the request was not
-// processed and may go to another endpoint, whatever its method. Only a peer that proved its identity is believed, and
-// receiving sidecars take the field out of what applications send.
+// A receiving sidecar that could not connect to its application, or is going away, marks its 503 with this field: the
+// request was not processed and may be sent again, whatever its method. Only a peer that proved its identity is
+// believed, and receiving sidecars take the field out of what applications send.
 const unprocessed = "leno-unprocessed"
 
 var unprocessedName = []byte(unprocessed)
+
+// errUnprocessed is the cause of failures that such an answer tells of.
+var errUnprocessed = errors.New("the receiving sidecar did not process the request")
 
 // refusedBehind looks for that mark.
 func (s *session) refusedBehind() error {
@@ -48,7 +51,7 @@ func (s *session) refusedBehind() error {
 		return nil
 	}
 	x.endpoint.Failed(x.now)
-	return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application"}
+	return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}
 }
 
 // forward sends the request to an endpoint of c and the response back. A request is sent again only where it is proven
@@ -87,9 +90,12 @@ func (s *session) forward(c *plan.Cluster) error {
 		if err == nil || attempt == maxAttempts {
 			return err
 		}
+		c = s.newest(c)
 		var stale *staleError
 		switch {
-		case fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Len() > 1:
+		case errors.Is(err, errUnprocessed):
+			last, fresh = e, true
+		case fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Other(e):
 			last = e
 		case errors.As(err, &stale) && x.body.done && !x.pump.used && idempotent(x.rec.Method):
 			fresh = true
@@ -97,6 +103,17 @@ func (s *session) forward(c *plan.Cluster) error {
 			return err
 		}
 	}
+}
+
+// newest is c as the current plan knows it: an attempt that failed may be news that the plan already has.
+func (s *session) newest(c *plan.Cluster) *plan.Cluster {
+	if s.c.Direction == telemetry.Inbound {
+		return c // goes to the own application, whatever clusters there are
+	}
+	if next := s.c.Resolve().Lookup(c.Config.Name); next != nil {
+		return next
+	}
+	return c
 }
 
 // attempt carries the exchange out with one endpoint.

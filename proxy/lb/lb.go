@@ -120,6 +120,16 @@ func (e *Endpoint) usable(now int64, not *Endpoint) bool {
 // Len is the number of endpoints.
 func (b *Balancer) Len() int { return len(b.endpoints) }
 
+// Other tells whether there is an endpoint besides e.
+func (b *Balancer) Other(e *Endpoint) bool {
+	for _, o := range b.endpoints {
+		if o.load != e.load {
+			return true
+		}
+	}
+	return false
+}
+
 // Endpoints lists the endpoints in the order of the config. The caller must not change it.
 func (b *Balancer) Endpoints() []*Endpoint { return b.endpoints }
 

@@ -140,6 +140,17 @@ func TestLoadSurvivesUpdates(t *testing.T) {
 	}
 }
 
+func TestOther(t *testing.T) {
+	one := New(nil, endpoints(1), seeded())
+	e := one.Endpoints()[0]
+	if one.Other(e) || New(one, endpoints(1), seeded()).Other(e) {
+		t.Error("the same address is not another endpoint")
+	}
+	if !New(one, endpoints(2), seeded()).Other(e) || !New(one, endpoints(1, 2), seeded()).Other(e) {
+		t.Error("another endpoint is not seen")
+	}
+}
+
 func BenchmarkPick(b *testing.B) {
 	lb := New(nil, endpoints(1, 2, 3, 4, 5), rand.Uint64)
 	b.ReportAllocs()
