@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -34,6 +35,8 @@ const (
 	signWithin = 25 * time.Second
 	// expiryMargin keeps a leaf from ending in the same moment as its issuer.
 	expiryMargin = time.Minute
+	// askAgain is how often a request is looked at without having been told that it changed.
+	askAgain = 2 * time.Second
 )
 
 // Signer has the certificate requests of workloads signed by cert-manager. Whoever creates a CertificateRequest can
@@ -129,22 +132,35 @@ func (s *Signer) request(ctx context.Context, settings Settings, who enroll.Call
 	if err := s.approve(ctx, r); err != nil {
 		return nil, err
 	}
-	state := "nothing was heard of it"
+	done, err := s.outcome(ctx, r, news)
+	if err != nil {
+		return nil, fmt.Errorf("CertificateRequest %s: %w (look at it and at issuer %s with kubectl describe)", r.Name, err, settings.Issuer.Name)
+	}
+	return done, nil
+}
+
+// outcome waits until cert-manager is done with a request.
+func (s *Signer) outcome(ctx context.Context, r *cmapi.CertificateRequest, news <-chan *cmapi.CertificateRequest) (*cmapi.CertificateRequest, error) {
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	now := r
 	for {
+		done, message := finished(now)
+		switch {
+		case done && message != "":
+			return nil, errors.New(message)
+		case done:
+			return now, nil
+		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("CertificateRequest %s: %w: %s (look at it and at issuer %s with kubectl describe)",
-				r.Name, ctx.Err(), state, settings.Issuer.Name)
-		case now := <-news:
-			done, message := finished(now)
-			if !done {
-				state = message
-				continue
+			return nil, fmt.Errorf("%w, cert-manager says %q", ctx.Err(), message)
+		case now = <-news:
+		case <-again.C:
+			now = &cmapi.CertificateRequest{}
+			if err := s.live.Get(ctx, client.ObjectKeyFromObject(r), now); err != nil {
+				return nil, err
 			}
-			if message != "" {
-				return nil, fmt.Errorf("CertificateRequest %s %s", r.Name, message)
-			}
-			return now, nil
 		}
 	}
 }

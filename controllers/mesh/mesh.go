@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -73,11 +73,14 @@ func (r *meshReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 	return ctrl.Result{RequeueAfter: lookWaiting}, nil
 }
 
-// ensureMesh creates the Mesh with its defaults; the API server fills them in.
+// ensureMesh creates the Mesh with its defaults. The API server fills them in, and does so only for what is left out: a
+// typed object would send empty resources.
 func ensureMesh(ctx context.Context, c client.Client) error {
-	m := &v1alpha1.Mesh{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.MeshName}}
+	m := &unstructured.Unstructured{}
+	m.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Mesh"))
+	m.SetName(v1alpha1.MeshName)
 	if err := c.Create(ctx, m); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create Mesh %s (are Leno's custom resource definitions installed?): %w", m.Name, err)
+		return fmt.Errorf("create Mesh %s (are Leno's custom resource definitions installed?): %w", v1alpha1.MeshName, err)
 	}
 	return nil
 }
