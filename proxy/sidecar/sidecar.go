@@ -105,6 +105,7 @@ func Run(ctx context.Context, c Config) error {
 // run starts all parts, and ends them when the proxy has ended: until then it may need each of them.
 func (s *sidecar) run(ctx context.Context) error {
 	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = s.enroll.Run(serving) }) // ends with serving only
 	parts.Go(func() { s.accessLog.Run(serving, s.AccessLog) })
@@ -119,11 +120,12 @@ func (s *sidecar) run(ctx context.Context) error {
 				s.Log.Error("server ended", "address", listener.Addr().String(), "error", err.Error())
 			}
 		})
-		defer func() { _ = server.Close() }()
+		context.AfterFunc(serving, func() { _ = server.Close() })
 	}
-	defer parts.Wait()
-	defer cut()
-	return s.proxy.Run(ctx)
+	err := s.proxy.Run(ctx)
+	cut()
+	parts.Wait()
+	return err
 }
 
 // newControl makes the control plane client. It connects once there is a certificate to show.
