@@ -137,21 +137,31 @@ func (a *authority) issueServing(ctx context.Context) error {
 	if !is(request, cmapi.CertificateRequestConditionApproved) {
 		return nil
 	}
-	pair, err := a.current().Server(24*time.Hour, cert.Spec.DNSNames...)
+	pair, err := a.serving(cert.Spec.DNSNames...)
 	if err != nil {
 		return err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		return err
-	}
-	if err := a.secret(ctx, cert.Spec.SecretName,
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})); err != nil {
+	if err := a.secret(ctx, cert.Spec.SecretName, pair[corev1.TLSCertKey], pair[corev1.TLSPrivateKeyKey]); err != nil {
 		return err
 	}
 	cert.Status.Conditions = []cmapi.CertificateCondition{{Type: cmapi.CertificateConditionReady, Status: cmmeta.ConditionTrue, Reason: "Ready"}}
 	return a.client.Status().Update(ctx, &cert)
+}
+
+// serving is a serving certificate in the form of a Secret's data.
+func (a *authority) serving(names ...string) (map[string][]byte, error) {
+	pair, err := a.current().Server(24*time.Hour, names...)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{
+		corev1.TLSCertKey:       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
+		corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+	}, nil
 }
 
 func (a *authority) secret(ctx context.Context, name string, cert, key []byte) error {

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
@@ -48,6 +49,8 @@ type Config struct {
 	MetricsAddress  string        // TLS and RBAC, ":8443"; "0": off
 	LeaderElection  bool          // false only for a single process in tests
 	RootPropagation time.Duration // how long a new root is spread before it signs
+	// Several is set where a process holds several managers, as tests do: they share names and metrics.
+	Several bool
 	// Bound gets the address that proxies are served on; optional, for tests that listen on port 0.
 	Bound func(net.Addr)
 }
@@ -113,7 +116,7 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		func() error {
 			return mgr.AddReadyzCheck("certificate", func(*http.Request) error { _, err := trust.Serving(); return err })
 		},
-		func() error { return register(ads) },
+		func() error { return register(ads, c.Several) },
 	} {
 		if err := add(); err != nil {
 			return nil, err
@@ -131,14 +134,9 @@ func (m *Manager) readCluster(*http.Request) error {
 }
 
 func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme,
-		gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install,
-	} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("scheme: %w", err)
-		}
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
 	}
 	byObject := feed.ByObject()
 	maps.Copy(byObject, certificates.ByObject())
@@ -152,6 +150,7 @@ func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Mana
 		HealthProbeBindAddress:        c.HealthAddress,
 		LivenessEndpointName:          "/livez",
 		Metrics:                       metricsOptions(c.MetricsAddress, trust.Serving),
+		Controller:                    config.Controller{SkipNameValidation: &c.Several},
 	}
 	if c.WebhookPort >= 0 {
 		o.WebhookServer = ctrlwebhook.NewServer(ctrlwebhook.Options{Port: c.WebhookPort, TLSOpts: []func(*tls.Config){servingTLS(trust.Serving)}})
@@ -161,6 +160,20 @@ func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Mana
 		return nil, fmt.Errorf("manager: %w", err)
 	}
 	return mgr, nil
+}
+
+// Scheme knows every kind that the manager reads or writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme,
+		gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("scheme: %w", err)
+		}
+	}
+	return scheme, nil
 }
 
 // classicCluster tells whether the cluster is too old for native sidecars (Kubernetes before 1.29).

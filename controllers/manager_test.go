@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -71,6 +72,51 @@ func TestManager(t *testing.T) {
 	t.Run("renewal of the CA", func(t *testing.T) { m.testRenewal(t, ca) })
 }
 
+// TestFollower: a replica that does not lead serves as well as the leader does.
+func TestFollower(t *testing.T) {
+	server := apiserver.Start(t)
+	server.Install(t, "sigs.k8s.io/gateway-api", "config/crd/experimental")
+	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
+	server.Apply(t, "config/default", deaf(t))
+	ca := newCA(t)
+	m := connect(t, server)
+	leader, hour := "somebody else", int32(3600)
+	pair, err := ca.serving(mesh.ManagerServerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.create(t,
+		&coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: mesh.SystemNamespace, Name: "leno-manager"},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &leader, LeaseDurationSeconds: &hour, RenewTime: &metav1.MicroTime{Time: time.Now()}},
+		},
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: mesh.SystemNamespace, Name: mesh.TrustBundleName},
+			Data:       map[string]string{mesh.TrustKey: string(ca.bundle().PEM())},
+		},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: mesh.SystemNamespace, Name: "leno-manager-tls"}, Type: corev1.SecretTypeTLS, Data: pair},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
+	)
+	m.address = start(t, server).address
+	play(t, m.client, ca)
+	account, pod := m.workload(t)
+	token := m.token(t, account, "leno", &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID})
+	eventually(t, "the replica serves", func() string {
+		if _, _, err := m.enrol(t, ca, token, id("shop", "cart")); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	began := time.Now()
+	if _, _, err := m.enrol(t, ca, token, id("shop", "cart")); err != nil {
+		t.Fatal(err)
+	}
+	// It hears of the certificate, and does not only find it when it asks again.
+	if took := time.Since(began); took > 1500*time.Millisecond {
+		t.Errorf("a certificate took %s", took)
+	}
+}
+
 // deaf applies everything, but the webhook only for pods that do not exist: no manager runs where the API server looks for it.
 func deaf(t *testing.T) func(*unstructured.Unstructured) bool {
 	return func(o *unstructured.Unstructured) bool {
@@ -117,7 +163,7 @@ func start(t *testing.T, server *apiserver.Server) *running {
 	bound := make(chan net.Addr, 1)
 	mgr, err := controllers.New(server.As(mesh.SystemNamespace, "leno-manager"), controllers.Config{
 		ProxyAddress: "127.0.0.1:0", WebhookPort: -1, HealthAddress: "0", MetricsAddress: "0",
-		LeaderElection: true, RootPropagation: 2 * time.Second, Bound: func(a net.Addr) { bound <- a },
+		LeaderElection: true, Several: true, RootPropagation: 2 * time.Second, Bound: func(a net.Addr) { bound <- a },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -130,17 +176,28 @@ func start(t *testing.T, server *apiserver.Server) *running {
 		}
 	})
 	t.Cleanup(func() { cancel(); done.Wait() })
-	c, err := client.New(server.Config, client.Options{Scheme: mgr.GetScheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := connect(t, server)
 	select {
-	case address := <-bound:
-		return &running{client: c, address: address}
+	case m.address = <-bound:
+		return m
 	case <-time.After(patience):
 		t.Fatal("the manager does not listen for proxies")
 		return nil
 	}
+}
+
+// connect makes a client that may do everything.
+func connect(t *testing.T, server *apiserver.Server) *running {
+	t.Helper()
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(server.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &running{client: c}
 }
 
 func (m *running) create(t *testing.T, objects ...client.Object) {
@@ -284,12 +341,7 @@ func (m *running) testTrustBundle(t *testing.T, ca *authority) {
 }
 
 func (m *running) testEnrolment(t *testing.T, ca *authority) {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart"}}
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart-1"},
-		Spec:       corev1.PodSpec{ServiceAccountName: "cart", Containers: []corev1.Container{{Name: "web", Image: "web"}}},
-	}
-	m.create(t, account, pod)
+	account, pod := m.workload(t)
 	bound := m.token(t, account, "leno", &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID})
 	mine, other := id("shop", "cart"), id("shop", "bank")
 
@@ -337,6 +389,18 @@ func (m *running) testEnrolment(t *testing.T, ca *authority) {
 		}
 		return "there is none"
 	})
+}
+
+// workload makes a service account and a pod that runs as it.
+func (m *running) workload(t *testing.T) (*corev1.ServiceAccount, *corev1.Pod) {
+	t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart"}}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart-1"},
+		Spec:       corev1.PodSpec{ServiceAccountName: "cart", Containers: []corev1.Container{{Name: "web", Image: "web"}}},
+	}
+	m.create(t, account, pod)
+	return account, pod
 }
 
 func (m *running) token(t *testing.T, account *corev1.ServiceAccount, audience string, to *authenticationv1.BoundObjectReference) string {

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -53,8 +55,9 @@ func observe(b pipeline.Batch) {
 	events.Add(float64(b.Events))
 }
 
-// register puts the mesh's own metrics beside those of controller-runtime. The registry is the process's: once.
-func register(ads *server.Server) error {
+// register puts the mesh's own metrics beside those of controller-runtime. The registry is the process's: where it holds
+// several managers, the first one is measured.
+func register(ads *server.Server, several bool) error {
 	counter := func(name, help string, value func(server.Stats) uint64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
 			func() float64 { return float64(value(ads.Stats())) })
@@ -71,8 +74,12 @@ func register(ads *server.Server) error {
 		counter("leno_xds_garbage_total", "Streams closed for what they asked.", func(s server.Stats) uint64 { return s.Garbage }),
 		counter("leno_xds_slow_total", "Streams closed because they did not read.", func(s server.Stats) uint64 { return s.Slow }),
 	} {
-		if err := ctrlmetrics.Registry.Register(c); err != nil {
-			return err
+		err := ctrlmetrics.Registry.Register(c)
+		if several && errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
 		}
 	}
 	return nil
