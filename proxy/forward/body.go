@@ -103,6 +103,9 @@ type pump struct {
 	halted atomic.Bool
 }
 
+// reading tells whether the pump would notice by itself that the client goes away.
+func (p *pump) reading() bool { return p.running && len(p.done) == 0 }
+
 var errHalted = errors.New("the request body was not read to its end")
 
 // startPump begins the second goroutine.

@@ -299,11 +299,19 @@ func TestDrain(t *testing.T) {
 }
 
 func TestClientThatLeavesCancelsTheBackend(t *testing.T) {
+	t.Run("without body", func(t *testing.T) { leave(t, "", 0) })
+	t.Run("after a body that streamed", func(t *testing.T) { leave(t, "abc", 3) })
+	t.Run("in the middle of a body", func(t *testing.T) { leave(t, "ab", 3) })
+}
+
+func leave(t *testing.T, body string, length int) {
 	w, b := one(t)
 	c := w.dial()
-	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	c.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", length))
 	up := b.accept()
 	up.head()
+	c.send(body)
+	up.expect(body)
 	c.conn.Close()
 	start := time.Now()
 	if rest, err := up.rest(); rest != "" || err != nil {

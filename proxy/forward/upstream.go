@@ -227,7 +227,7 @@ func (s *session) fillUp() error {
 		if !x.until.IsZero() && !x.now.Before(x.until) {
 			return &fail.Error{Kind: x.untilKind}
 		}
-		if !x.pump.running && s.watcher().Gone() {
+		if !x.pump.reading() && s.watcher().Gone() {
 			return &fail.Error{Kind: fail.ClientGone}
 		}
 	}

@@ -1,5 +1,5 @@
 // Package plan is a configuration made ready for requests: compiled route tables, balancers, layers in their order. A
-// plan is immutable; what did not change is shared with its predecessor.
+// plan never changes its mind; what did not change is shared with its predecessor.
 package plan
 
 import (
@@ -20,8 +20,10 @@ type Plan struct {
 	outbound map[netip.AddrPort]*Destination
 	clusters map[string]*Cluster
 	routes   map[string]*Routes
-	direct   sync.Map // netip.AddrPort -> *Destination, see Inbound and Direct
 	err      error
+
+	mu      sync.RWMutex // guards inbound, which fills as the pod's ports are used
+	inbound map[netip.AddrPort]*Destination
 }
 
 // Cluster is a compiled config.Cluster.
@@ -128,8 +130,11 @@ func (p *Plan) Outbound(addr netip.AddrPort) (d *Destination, known bool) {
 
 // Inbound is the destination of traffic to the pod's own application at addr.
 func (p *Plan) Inbound(addr netip.AddrPort) *Destination {
-	if d, ok := p.direct.Load(addr); ok {
-		return d.(*Destination)
+	p.mu.RLock()
+	known := p.inbound[addr]
+	p.mu.RUnlock()
+	if known != nil {
+		return known
 	}
 	var protocol config.Protocol
 	var receiver config.Workload
@@ -137,8 +142,17 @@ func (p *Plan) Inbound(addr netip.AddrPort) *Destination {
 	if in := p.Config.Inbound; in != nil {
 		protocol, receiver, origin = in.Protocols[addr.Port()], in.Workload, in.Origin
 	}
-	d, _ := p.direct.LoadOrStore(addr, p.fixed(addr, protocol, receiver, origin))
-	return d.(*Destination)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.inbound[addr]; known != nil {
+		return known
+	}
+	d := p.fixed(addr, protocol, receiver, origin)
+	if p.inbound == nil {
+		p.inbound = map[netip.AddrPort]*Destination{}
+	}
+	p.inbound[addr] = d
+	return d
 }
 
 // Direct is a destination that the mesh does not know, reached in plain text at its own address.

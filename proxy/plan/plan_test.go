@@ -54,6 +54,16 @@ func TestLookups(t *testing.T) {
 	}
 }
 
+func TestLookupsDoNotAllocate(t *testing.T) {
+	p := Next(nil, base())
+	if n := testing.AllocsPerRun(100, func() {
+		p.Outbound(frontend)
+		p.Inbound(endpoint)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestWhatDidNotChangeIsShared(t *testing.T) {
 	one := base()
 	first := Next(nil, one)

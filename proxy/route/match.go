@@ -43,10 +43,14 @@ func (m *matcher) methodIs(r *msg.Request) bool {
 	return m.method == "" || string(r.Method) == m.method
 }
 
-// header compares a field. Several lines of one name are one value, joined by commas (RFC 9110 section 5.3).
+// header compares a field. Several lines of one name are one value, joined by commas (RFC 9110 section 5.3). Fields that
+// frame a message or belong to one connection are not among the fields and match nothing, except Host and Upgrade.
 func (v *value) header(r *msg.Request) bool {
-	if v.name == "host" {
+	switch v.name {
+	case "host":
 		return v.is(r.Authority)
+	case "upgrade":
+		return r.Upgrade != nil && v.is(r.Upgrade)
 	}
 	first, count := -1, 0
 	for i := range r.Fields {

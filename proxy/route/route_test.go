@@ -63,6 +63,8 @@ func TestMatch(t *testing.T) {
 		{header("x", "[0-9],.*", true), request("GET /", "x: 1", "x: b"), true},
 		{header("x", "[0-9]", true), request("GET /", "x: 12"), false},
 		{header("host", "host.example", false), request("GET /"), true},
+		{header("upgrade", "websocket", false), &msg.Request{Path: []byte("/"), Upgrade: []byte("websocket")}, true},
+		{header("upgrade", ".*", true), request("GET /"), false},
 		{query("a", "1", false), request("GET /?a=1&a=2"), true},
 		{query("a", "2", false), request("GET /?a=1&a=2"), false},
 		{query("a", "", false), request("GET /?a"), true},
