@@ -142,12 +142,15 @@ func (k *commonKey) labels() (source, destination, service, origin string) {
 	return k.source.String(), k.destination.String(), k.service, k.originText()
 }
 
-// originText is "HTTPRoute shop/cart canary".
+// originText is "HTTPRoute shop/cart canary", or "Mesh default" for what has no namespace.
 func (k *commonKey) originText() string {
 	if k.kind == "" {
 		return ""
 	}
-	text := k.kind + " " + k.namespace + "/" + k.origin
+	text := k.kind + " " + k.origin
+	if k.namespace != "" {
+		text = k.kind + " " + k.namespace + "/" + k.origin
+	}
 	if k.rule != "" {
 		text += " " + k.rule
 	}
