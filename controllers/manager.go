@@ -70,10 +70,6 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{Manager: mgr}
-	classic, err := classicCluster(rc)
-	if err != nil {
-		return nil, err
-	}
 
 	// Outputs: proxies, the cluster's status, certificates.
 	ads := server.New(server.Options{})
@@ -101,21 +97,15 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	})
 
 	// Shells around it, in the order in which a cluster meets them.
-	if c.WebhookPort >= 0 {
-		webhook.Register(mgr.GetWebhookServer(), mgr.GetClient(), classic)
-	}
 	for _, add := range []func() error{
+		func() error { return registerWebhook(rc, mgr, c) },
 		func() error { return meshcontroller.Setup(mgr) },
 		func() error { return mgr.Add(everyReplica(pipe.Run)) },
 		func() error { return mgr.Add(feed.New(mgr.GetCache(), mgr.GetRESTMapper(), pipe)) },
 		func() error {
 			return mgr.Add(&grpcServer{address: c.ProxyAddress, trust: trust, ads: ads, enrol: enrol, bound: c.Bound})
 		},
-		func() error { return mgr.AddHealthzCheck("alive", func(*http.Request) error { return nil }) },
-		func() error { return mgr.AddReadyzCheck("cluster", m.readCluster) },
-		func() error {
-			return mgr.AddReadyzCheck("certificate", func(*http.Request) error { _, err := trust.Serving(); return err })
-		},
+		func() error { return m.addChecks(trust) },
 		func() error { return register(ads, c.Several) },
 	} {
 		if err := add(); err != nil {
@@ -123,6 +113,26 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		}
 	}
 	return m, nil
+}
+
+// registerWebhook puts injection on the webhook server, unless there is none.
+func registerWebhook(rc *rest.Config, mgr ctrl.Manager, c Config) error {
+	if c.WebhookPort < 0 {
+		return nil
+	}
+	classic, err := classicCluster(rc)
+	if err != nil {
+		return err
+	}
+	webhook.Register(mgr.GetWebhookServer(), mgr.GetClient(), classic)
+	return nil
+}
+
+// addChecks says when a replica is alive, and when it can serve.
+func (m *Manager) addChecks(trust *certificates.Trust) error {
+	alive := func(*http.Request) error { return nil }
+	certificate := func(*http.Request) error { _, err := trust.Serving(); return err }
+	return errors.Join(m.AddHealthzCheck("alive", alive), m.AddReadyzCheck("cluster", m.readCluster), m.AddReadyzCheck("certificate", certificate))
 }
 
 // readCluster is ready when the first complete picture of the cluster was published.

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -37,6 +38,7 @@ func run(args []string) error {
 	flags.BoolVar(&c.LeaderElection, "leader-election", true, "let one replica write; false only where there is a single one")
 	flags.DurationVar(&c.RootPropagation, "root-propagation", 5*time.Minute, "how long a new root certificate is spread before it signs")
 	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	linger := flags.Duration("linger", 5*time.Second, "how long to go on after SIGTERM, until the Service has stopped sending")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -60,5 +62,13 @@ func run(args []string) error {
 		return err
 	}
 	slog.Info("leno-manager starts", "version", version)
-	return manager.Start(ctrl.SetupSignalHandler())
+	return manager.Start(lingering(ctrl.SetupSignalHandler(), *linger))
+}
+
+// lingering ends some time after its parent. The Service learns that a pod is going when the pod does: until that has
+// spread, connections and admission requests still come in, and a refused one holds somebody's pod.
+func lingering(parent context.Context, d time.Duration) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	context.AfterFunc(parent, func() { time.AfterFunc(d, cancel) })
+	return ctx
 }
