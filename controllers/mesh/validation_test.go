@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -81,5 +82,24 @@ trustDomain: cluster.local
 `
 	if string(text) != want {
 		t.Errorf("defaults:\n%s\nwant:\n%s", text, want)
+	}
+}
+
+// TestSample: the sample that shows every field is accepted, and has no field that does not exist.
+func TestSample(t *testing.T) {
+	c, err := client.New(apiserver.Start(t).Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../config/samples/mesh.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var obj unstructured.Unstructured
+	if err := yaml.Unmarshal(text, &obj.Object); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Create(t.Context(), &obj, client.FieldValidation("Strict")); err != nil {
+		t.Error(err)
 	}
 }
