@@ -39,6 +39,7 @@ func TestMatch(t *testing.T) {
 		want    bool
 	}{
 		{prefix("/"), request("GET /x"), true},
+		{prefix("/"), request("OPTIONS *"), true}, // the default match takes everything
 		{prefix("/a"), request("GET /a"), true},
 		{prefix("/a"), request("GET /a/"), true},
 		{prefix("/a"), request("GET /a/b"), true},
@@ -305,8 +306,8 @@ func FuzzMatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, path, query, header string) {
 		r := request("", "x: "+header)
 		r.Method, r.Path, r.Query = []byte(method), []byte(path), []byte(query)
-		if strings.ContainsAny(path+header, "\n") || strings.ContainsAny(query, ";%\n") {
-			return // "." and a broken escape mean something else to the specification's library
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path+header, "\n") || strings.ContainsAny(query, ";%\n") {
+			return // no codec lets such paths pass; "." and a broken escape mean something else to the specification's library
 		}
 		if got, want := table.Match(r), naive(config, r); got != want {
 			t.Errorf("got %d, want %d", got, want)

@@ -82,7 +82,7 @@ func (m *matcher) compile(c *config.Match) (err error) {
 	case config.PathPrefix:
 		m.value = trimSlashes(c.Path)
 		if m.value == "" {
-			m.kind = config.PathAny
+			m.kind = config.PathAny // the default match takes everything, "OPTIONS *" too
 		}
 	case config.PathRegex:
 		if m.regex, err = full(c.Path); err != nil {
