@@ -16,13 +16,18 @@ var (
 
 // allocator gives each name an address of a range by the name's hash, so that an address does not change when other
 // names come and go, unless two names hash alike: then the later one gets the next free address.
-type allocator struct{ taken map[netip.Addr]bool }
+type allocator struct {
+	salt  string
+	taken map[netip.Addr]bool
+}
 
-func newAllocator() *allocator { return &allocator{taken: map[netip.Addr]bool{}} }
+func newAllocator(salt string) *allocator {
+	return &allocator{salt: salt, taken: map[netip.Addr]bool{}}
+}
 
 func (a *allocator) next(in netip.Prefix, name string) netip.Addr {
 	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(name)) // never fails
+	_, _ = hash.Write([]byte(a.salt + name)) // never fails
 	size := uint32(1) << (32 - in.Bits())
 	base := in.Addr().As4()
 	for offset := hash.Sum32() % size; ; offset = (offset + 1) % size {

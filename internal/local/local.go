@@ -37,6 +37,8 @@ type Options struct {
 	LowestPort uint16
 	// AllDeployments plans pods also for Deployments without a command, for those who run nothing.
 	AllDeployments bool
+	// Salt gives other addresses to the same names, so that several runs have room on one machine.
+	Salt string
 }
 
 // Served is the port to bind and to dial in place of port.
@@ -106,7 +108,7 @@ type Service struct {
 func New(objects []Object, options Options) *Plan {
 	s := sort(objects)
 	p := &Plan{Options: options, Notes: s.notes, rest: s.rest, namespaces: s.allNamespaces()}
-	addresses := newAllocator()
+	addresses := newAllocator(options.Salt)
 	p.Services = planServices(s.services, addresses)
 	for _, d := range s.deployments {
 		pods, note := podsOf(d, addresses, options)
