@@ -21,9 +21,13 @@ func (p *Proxy) inbound(ctx context.Context, conn net.Conn) {
 		return
 	}
 	in := p.Config().Inbound
+	_, own := p.opts.Own(to)
 	switch {
 	case p.circular(to):
 		p.refuse(telemetry.Inbound, conn, "circular")
+		return
+	case !own: // redirected although it was not for this pod: nobody's way to other addresses
+		p.refuse(telemetry.Inbound, conn, "not_own")
 		return
 	case in == nil: // whether plain text is allowed is not known yet
 		p.refuse(telemetry.Inbound, conn, "not_ready")
@@ -60,7 +64,9 @@ const strictWait = 5 * time.Second
 func (p *Proxy) mutual(ctx context.Context, conn *detect.Conn, f flow) {
 	secured, peer, err := p.tls.Accept(ctx, conn)
 	if err != nil {
-		p.opts.Log.Info("inbound connection refused", "reason", err.Error())
+		if p.complaints.may(time.Now()) {
+			p.opts.Log.Warn("inbound connection refused", "reason", err.Error())
+		}
 		p.opts.Counters.Refused(telemetry.Inbound, "tls")
 		return
 	}

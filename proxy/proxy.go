@@ -89,6 +89,8 @@ type Proxy struct {
 	learnt  detect.Learnt
 	uses    uses
 	active  drain.Counter
+	// complaints bounds log lines that anybody on the network can cause.
+	complaints limiter
 
 	apply    sync.Mutex // serialises changes of plan; guards given and access
 	given    *config.Config

@@ -231,6 +231,23 @@ func TestCircularConnectionsAreRefused(t *testing.T) {
 	}
 }
 
+// TestInboundIsNoWayToOthers: what was redirected here by mistake or malice is not delivered elsewhere.
+func TestInboundIsNoWayToOthers(t *testing.T) {
+	m := newMesh(t)
+	other := httpApp(t, "other")
+	cart := m.pod("cart", httpApp(t, "cart"), func(o *proxy.Options) {
+		o.Original = func(net.Conn) (netip.AddrPort, error) { return other, nil }
+	})
+	conn, err := net.Dial("tcp", cart.address().String())
+	if err != nil {
+		return // refused before connect had returned
+	}
+	defer func() { _ = conn.Close() }()
+	if _, body, err := get(conn, "/"); err == nil {
+		t.Errorf("answered %q", body)
+	}
+}
+
 // TestNothingCutsConnections changes configuration and certificates under open connections.
 func TestNothingCutsConnections(t *testing.T) {
 	m := newMesh(t)
