@@ -51,7 +51,7 @@ func TestServe(t *testing.T) {
 		listener.next <- badEnd
 		listener.next <- goodEnd
 		_, _ = bad.Write([]byte("!"))
-		if _, err := bad.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := bad.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("after a defect: %v", err)
 		}
 		_, _ = good.Write([]byte("x"))

@@ -3,6 +3,7 @@ package detect_test
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -116,7 +117,7 @@ func TestSniffClosed(t *testing.T) {
 	if verdict.Kind != detect.Closed || err != nil {
 		t.Errorf("%v, %v", verdict, err)
 	}
-	if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("then read: %d, %v", n, err)
 	}
 }

@@ -86,7 +86,7 @@ func (r *Relay) readable(from *net.TCPConn) error {
 			// Looking comes first: the poller tells only of what is new.
 			var one [1]byte
 			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-			if err == syscall.EAGAIN || err == syscall.EINTR {
+			if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
 				return false
 			}
 			broken = err
