@@ -27,6 +27,7 @@ import (
 // authority plays cert-manager and the CA behind it.
 type authority struct {
 	client client.Client
+	first  *devca.CA // signed the manager's own certificate
 
 	mu sync.Mutex // guards ca
 	ca *devca.CA
@@ -38,7 +39,7 @@ func newCA(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authority{ca: ca}
+	return &authority{ca: ca, first: ca}
 }
 
 func (a *authority) current() *devca.CA {
@@ -49,13 +50,17 @@ func (a *authority) current() *devca.CA {
 
 func (a *authority) bundle() *identity.Bundle { return a.current().Bundle() }
 
+func (a *authority) replace(ca *devca.CA) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ca = ca
+}
+
 // renew replaces the CA in the Secret of Certificate leno-ca.
 func (a *authority) renew(t *testing.T, c client.Client) {
 	t.Helper()
 	next := newCA(t).ca
-	a.mu.Lock()
-	a.ca = next
-	a.mu.Unlock()
+	a.replace(next)
 	var secret corev1.Secret
 	if err := c.Get(t.Context(), own("leno-ca"), &secret); err != nil {
 		t.Fatal(err)

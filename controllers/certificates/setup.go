@@ -198,8 +198,10 @@ func addChainKeeper(mgr manager.Manager, from cache.Cache) error {
 }
 
 func addRootKeeper(mgr manager.Manager, from cache.Cache, propagation time.Duration) error {
-	workloads := func(ctx context.Context, o client.Object) []reconcile.Request {
-		if o.GetLabels()[LabelWorkload] == "" {
+	// The CA of an issuer that the Mesh names is told with each certificate; the operator's own is known.
+	external := func(ctx context.Context, o client.Object) []reconcile.Request {
+		r, ok := o.(*cmapi.CertificateRequest)
+		if !ok || r.Labels[LabelWorkload] == "" || len(r.Status.CA) == 0 || usesOwnIssuer(r.Spec.IssuerRef) {
 			return nil
 		}
 		return always(ctx, o)
@@ -207,7 +209,7 @@ func addRootKeeper(mgr manager.Manager, from cache.Cache, propagation time.Durat
 	return ctrl.NewControllerManagedBy(mgr).Named("root-keeper").
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(always)).
-		WatchesRawSource(news(from, &cmapi.CertificateRequest{}, workloads)).
+		WatchesRawSource(news(from, &cmapi.CertificateRequest{}, external)).
 		WithEventFilter(inOwnNamespace(CACertificate, SigningSecret, mesh.TrustBundleName)).
 		Complete(&rootKeeper{
 			reader: from, client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("leno-certificates"),
