@@ -101,6 +101,12 @@ var Rules = []Rule{
 		Reason: "a proxy stays small, and knows nothing of Kubernetes",
 	},
 	{
+		From:   []string{"proxy/...", "cmd/proxy"},
+		Deny:   []string{"github.com/envoyproxy/...", "github.com/cncf/..."},
+		Linked: true,
+		Reason: "the generated types cost each sidecar 8 MB; resources are read by field number (docs/decisions/0001)",
+	},
+	{
 		From:   []string{"internal/cli/..."},
 		Deny:   []string{"controllers/..."},
 		Reason: "the CLI shares the core, not the operator's shell",
