@@ -56,6 +56,7 @@ generate: ## Generate deepcopy functions, CRDs and RBAC
 .PHONY: test
 test: vet ## Unit, golden and in-process tests, with the race detector: no root, no cluster, no network
 	CGO_ENABLED=1 go test -race ./...
+	go test -C test/cluster ./...
 
 .PHONY: vet
 vet: ## go vet and gofmt
@@ -74,13 +75,19 @@ check-generated: generate ## Fail when generated files are not what the sources 
 test-api: $(BIN)/cluster ## Tests against a real API server
 	KUBEBUILDER_ASSETS=$$($(CLUSTER) assets) go test -count=1 ./controllers/... ./api/...
 
+.PHONY: test-netns
+test-netns: ## Redirection of traffic, in a network namespace of its own (root, Linux)
+	go test -count=1 -tags netns ./proxy/capture
+
 .PHONY: test-e2e
-test-e2e: mesh-up ## The real cluster end to end, with the mesh conformance tests
-	cd test/e2e && LENO_CLUSTER=$(CLUSTER) KUBECONFIG=$$($(CLUSTER) kubeconfig) $(CLUSTER) exec -- go test -tags e2e -count=1 -v -timeout 25m ./...
+test-e2e: test-netns mesh-up ## The real cluster end to end, with the mesh conformance tests (root, Linux)
+	go vet -tags e2e ./test/e2e
+	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
+	cd test/e2e && $(CLUSTER) exec -- $(CURDIR)/$(BIN)/e2e.test -test.v -test.timeout 25m
 	$(MAKE) conformance
 
 .PHONY: conformance
-conformance: mesh-up $(BIN)/echo-advanced ## The Gateway API suite for meshes; writes test/conformance/reports/
+conformance: mesh-up $(BIN)/echo-advanced ## The Gateway API suite for meshes (root, Linux); writes test/conformance/reports/
 	hack/conformance.sh
 
 ##@ A cluster on this machine (root, Linux)

@@ -2,19 +2,14 @@ package sidecar
 
 import (
 	"context"
-	"net"
 	"os"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/leno-mesh/leno/internal/identity"
+	"github.com/leno-mesh/leno/proxy/xdsclient"
 )
-
-// keepAlive finds out within half a minute that the manager's node is gone. It is TCP's own, because HTTP/2 pings need
-// the server's consent.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // connectAnonymous is for enrolment: no certificate is shown, the token says who asks.
 func (s *sidecar) connectAnonymous(context.Context) (*grpc.ClientConn, error) {
@@ -32,14 +27,10 @@ func (s *sidecar) connectKnown(ctx context.Context) (*grpc.ClientConn, error) {
 }
 
 func (s *sidecar) connect(src identity.Source) (*grpc.ClientConn, error) {
-	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: keepAlive}
-	// passthrough: the name is looked up at each connection, by the dialer.
-	return grpc.NewClient("passthrough:///"+s.Manager,
+	// passthrough: the dialer looks the name up, anew for each connection.
+	return grpc.NewClient("passthrough:///"+s.Manager, append(xdsclient.DialOptions(),
 		grpc.WithTransportCredentials(credentials.NewTLS(identity.ManagerClientTLS(s.ManagerName, s.roots, src))),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", address)
-		}),
-		grpc.WithNoProxy())
+		grpc.WithNoProxy())...)
 }
 
 // FileBundle reads a trust bundle from a file, anew at each call: the kubelet replaces it.
