@@ -111,9 +111,7 @@ var errHalted = errors.New("the request body was not read to its end")
 // startPump begins the second goroutine.
 func (s *session) startPump(conn *pool.Conn) {
 	p := &s.x.pump
-	if p.done == nil {
-		p.done = make(chan struct{}, 1)
-	}
+	p.done = make(chan struct{}, 1)
 	p.rd.swap(largeBuffer)
 	p.out = takeBuffer(largeBuffer)[:0]
 	p.used, p.running, p.err, p.bytes = true, true, nil, 0

@@ -278,6 +278,7 @@ func TestDrain(t *testing.T) {
 	up.head()
 	up.send("HTTP/1.1 204 No Content\r\n\r\n")
 	used.head()
+	w.record() // the backend's connection is back in the pool
 	busy.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	up.head()
 	w.server.Drain()
