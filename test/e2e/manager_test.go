@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leno-mesh/leno/internal/enroll"
 	"github.com/leno-mesh/leno/internal/identity"
@@ -138,18 +139,19 @@ func TestBadAnnotation(t *testing.T) {
 // TestHeld: while no manager runs, a pod that is to have a sidecar is not created without one.
 func TestHeld(t *testing.T) {
 	ns := namespace(t, "held")
-	d := deployment(mesh.SystemNamespace, mesh.ManagerService)
+	d, labels := deployment(mesh.SystemNamespace, mesh.ManagerService), managerLabels(t)
 	replicas := scale(t, d, 0)
 	defer func() {
 		scale(t, d, replicas)
 		available(t, mesh.SystemNamespace)
 	}()
 	eventually(t, patience, "the manager is gone", func(ctx context.Context) error {
-		if err := k.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Name}, d); err != nil {
+		var left corev1.PodList
+		if err := k.List(ctx, &left, client.InNamespace(d.Namespace), client.MatchingLabels(labels)); err != nil {
 			return err
 		}
-		if d.Status.Replicas > 0 {
-			return fmt.Errorf("%d replicas", d.Status.Replicas)
+		if len(left.Items) > 0 {
+			return fmt.Errorf("%d pods are left", len(left.Items))
 		}
 		return nil
 	})
@@ -160,8 +162,7 @@ func TestHeld(t *testing.T) {
 	if err := k.Create(t.Context(), pod); err == nil {
 		t.Error("the pod was created without a sidecar")
 	}
-	other := pod.DeepCopy()
-	other.Namespace, other.Name = "default", "not-in-the-mesh"
+	other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "not-in-the-mesh"}, Spec: pod.Spec}
 	if err := k.Create(t.Context(), other); err != nil {
 		t.Errorf("a pod that is to have no sidecar: %v", err)
 	} else if err := k.Delete(t.Context(), other); err != nil {
