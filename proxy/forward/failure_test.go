@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/forward"
@@ -205,42 +204,6 @@ func TestResetOnReuse(t *testing.T) {
 			up.expect("ab")
 			up.send("HTTP/1.1 204 No Content\r\n\r\n")
 			c.expect("HTTP/1.1 204 No Content\r\n\r\n")
-		})
-	}
-}
-
-func TestTimeouts(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		action config.Action
-		flag   string
-	}{
-		{"request", config.Action{Timeout: 50 * time.Millisecond}, "request_timeout"},
-		{"backend", config.Action{BackendTimeout: 50 * time.Millisecond}, "backend_timeout"},
-		{"the shorter one", config.Action{Timeout: time.Hour, BackendTimeout: 50 * time.Millisecond}, "backend_timeout"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			w, b := one(t)
-			a := tc.action
-			a.Backends = []config.Backend{{Cluster: "c", Weight: 1}}
-			w.route(config.Entry{Action: &a})
-			c := w.dial()
-			c.send(plainGet)
-			up := b.accept()
-			up.head()
-			w.answered(c, "504", "timeout", tc.flag)
-			if rest, _ := up.rest(); rest != "" {
-				t.Errorf("the backend got %q", rest)
-			}
-			c.send(plainGet) // a response in time, on the same connection
-			up = b.accept()
-			up.head()
-			up.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
-			c.expect("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
-			// The time includes the body: what comes too late is cut.
-			if rest, err := c.rest(); err == nil {
-				t.Errorf("orderly end after %q", rest)
-			}
 		})
 	}
 }

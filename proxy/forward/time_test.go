@@ -39,18 +39,23 @@ func (l *last) Connection(*telemetry.Connection) {}
 // inVirtualTime runs a script with a client and the backend's side of the first connection, with hours passing in no
 // time. When it returns, nothing of the server may be left running.
 func inVirtualTime(t *testing.T, script func(t *testing.T, c *client, b func() *client, sink *last)) {
+	t.Helper()
+	pl := plan.Next(nil, &config.Config{})
+	inVirtualTimeTo(t, telemetry.Inbound, pl.Inbound(netip.MustParseAddrPort("10.0.0.1:80")), script)
+}
+
+func inVirtualTimeTo(t *testing.T, direction telemetry.Direction, to *plan.Destination,
+	script func(t *testing.T, c *client, b func() *client, sink *last)) {
 	synctest.Test(t, func(t *testing.T) {
 		dialer := make(memory, 4)
 		p := pool.New(pool.Options{Dialer: dialer})
 		defer p.Close()
-		addr := netip.MustParseAddrPort("10.0.0.1:80")
-		pl := plan.Next(nil, &config.Config{})
 		sink := &last{}
 		server := forward.New(forward.Options{Pool: p, Sink: sink})
 		here, there := net.Pipe()
 		defer here.Close()
-		go server.Serve(context.Background(), there, forward.Conn{Direction: telemetry.Inbound, MTLS: true,
-			Resolve: func() *plan.Destination { return pl.Inbound(addr) }})
+		go server.Serve(context.Background(), there, forward.Conn{Direction: direction, MTLS: direction == telemetry.Inbound,
+			Resolve: func() *plan.Destination { return to }})
 		sink.drain = server.Drain
 		c := &client{t, here, bufio.NewReader(here)}
 		script(t, c, func() *client {
@@ -186,4 +191,58 @@ func TestSidecarsAreToldThatNothingWasProcessed(t *testing.T) {
 			t.Errorf("%q %v", rest, err)
 		}
 	})
+}
+
+func TestTimeoutsOfRoutes(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		action config.Action
+		flag   string
+	}{
+		{"request", config.Action{Timeout: time.Second}, "request_timeout"},
+		{"backend", config.Action{BackendTimeout: time.Second}, "backend_timeout"},
+		{"the shorter one", config.Action{Timeout: time.Hour, BackendTimeout: time.Second}, "backend_timeout"},
+		{"the shorter one, turned round", config.Action{Timeout: time.Second, BackendTimeout: time.Hour}, "request_timeout"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := tc.action
+			a.Backends = []config.Backend{{Cluster: "c", Weight: 1}}
+			pl := plan.Next(nil, &config.Config{
+				Outbound: map[netip.AddrPort]*config.Listener{frontend: {Routes: "t"}},
+				Clusters: map[string]*config.Cluster{"c": {Endpoints: []config.Endpoint{{Address: frontend}}}},
+				Routes:   map[string]*config.RouteTable{"t": {Entries: []config.Entry{{Action: &a}}}},
+			})
+			d, _ := pl.Outbound(frontend)
+			inVirtualTimeTo(t, telemetry.Outbound, d, func(t *testing.T, c *client, b func() *client, sink *last) {
+				start := time.Now()
+				c.send(plainGet)
+				up := b()
+				up.head()
+				head, body := c.response()
+				if !strings.HasPrefix(head, "HTTP/1.1 504 ") || !strings.Contains(body, "timeout") || time.Since(start) != time.Second {
+					t.Errorf("after %v: %q %q", time.Since(start), head, body)
+				}
+				if rest, err := up.rest(); rest != "" || err != nil {
+					t.Errorf("the backend got %q, %v", rest, err)
+				}
+				synctest.Wait()
+				if sink.record.Flag != tc.flag || sink.record.Code != 504 {
+					t.Errorf("record %+v", sink.record)
+				}
+				// A response in time, on the same connection. The time includes the body: what comes too late is cut.
+				c.send(plainGet)
+				up = b()
+				up.head()
+				go up.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+				c.expect("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+				if rest, _ := c.rest(); rest != "" {
+					t.Errorf("the client got %q", rest)
+				}
+				synctest.Wait()
+				if sink.record.Flag != tc.flag || sink.record.Code != 200 {
+					t.Errorf("record %+v", sink.record)
+				}
+			})
+		})
+	}
 }
