@@ -86,8 +86,8 @@ func (p *Proxy) plainText(ctx context.Context, conn *detect.Conn, verdict detect
 	switch declared := f.destination.Protocol; {
 	case declared == config.Detect:
 		p.serveSeen(ctx, conn, verdict, f)
-	case declared == config.HTTP && verdict.Kind != detect.TLS && verdict.Kind != detect.HTTP2:
-		p.http(ctx, conn, f)
+	case declared == config.HTTP:
+		p.declaredHTTP(ctx, conn, verdict, f)
 	case verdict.Kind == detect.Silent:
 		f.protocol = string(declared)
 		p.silent(ctx, conn, f)

@@ -37,9 +37,7 @@ func (p *Proxy) outbound(ctx context.Context, conn net.Conn) {
 		p.refuse(telemetry.Outbound, conn, "not_registered")
 	case !registered:
 		p.opaque(ctx, conn, f) // nothing is known: touch nothing
-	case d.Protocol == config.HTTP:
-		p.http(ctx, conn, f)
-	case d.Protocol == config.Detect:
+	case d.Protocol == config.HTTP || d.Protocol == config.Detect:
 		p.detect(ctx, conn, f)
 	default:
 		f.protocol = string(d.Protocol)
@@ -103,10 +101,13 @@ func (p *Proxy) http(ctx context.Context, conn net.Conn, f flow) {
 	})
 }
 
-// detect serves a connection whose protocol nobody declared.
+// detect serves a connection whose protocol nobody declared, or that may turn out to be another make of HTTP.
 func (p *Proxy) detect(ctx context.Context, conn net.Conn, f flow) {
 	wait := detect.Wait
-	if p.learnt.ServerFirst(f.to) {
+	switch {
+	case f.destination.Protocol == config.HTTP:
+		wait = forward.DefaultIdle // HTTP clients speak first, when they like
+	case p.learnt.ServerFirst(f.to):
 		wait = 0
 	}
 	start := time.Now()
@@ -115,7 +116,23 @@ func (p *Proxy) detect(ctx context.Context, conn net.Conn, f flow) {
 	if err != nil {
 		return
 	}
+	if f.destination.Protocol == config.HTTP {
+		p.declaredHTTP(ctx, seen, verdict, f)
+		return
+	}
 	p.serveSeen(ctx, seen, verdict, f)
+}
+
+// declaredHTTP serves a connection to a port that is declared as HTTP. Garbage gets its answer from the codec; HTTP/2 and
+// the application's own TLS pass as they are.
+func (p *Proxy) declaredHTTP(ctx context.Context, conn *detect.Conn, verdict detect.Verdict, f flow) {
+	switch verdict.Kind {
+	case detect.HTTP2, detect.TLS:
+		p.serveSeen(ctx, conn, verdict, f)
+	case detect.Silent, detect.Closed:
+	default:
+		p.http(ctx, conn, f)
+	}
 }
 
 // serveSeen serves a connection by what its first bytes look like.
