@@ -45,8 +45,14 @@ k get httproute catalog -o jsonpath='{range .status.parents[*].conditions[*]}{.t
 
 say "Who calls cart? Its sidecar knows them by their certificates (mutual TLS)"
 inbound "$(pod cart)" | sed 's/^/    /'
-show "certificates were issued by cert-manager for:"
-$cluster kubectl -n leno-system get certificaterequests --sort-by=.metadata.creationTimestamp 2>/dev/null | tail -n 4 | sed 's/^/    /' || true
+$cluster kubectl patch mesh default --type=merge -p '{"spec":{"proxy":{"accessLog":true}}}' >/dev/null
+# logged POD: its newest access log line about a request from elsewhere.
+logged() { until k logs "$1" -c leno-proxy --since=20s | grep '"direction":"inbound"' | tail -n 1 | grep .; do sleep 0.5; done; }
+show "one request in its access log:"
+logged "$(pod cart)" | tr ',' '\n' | sed -n 's/^"\(sourceIdentity\|destinationIdentity\|mtls\|code\|service\)":\(.*\)$/        \1 \2/p'
+$cluster kubectl patch mesh default --type=merge -p '{"spec":{"proxy":{"accessLog":false}}}' >/dev/null
+show "cert-manager signed what the operator approved:"
+$cluster kubectl -n leno-system get certificaterequests --sort-by=.metadata.creationTimestamp | tail -n 3 | sed 's/^/    /'
 
 say "A certificate is renewed while requests flow (lifetime of one minute, for the occasion)"
 $cluster kubectl patch mesh default --type=merge -p '{"spec":{"certificate":{"lifetime":"1m"}}}' >/dev/null
