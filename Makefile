@@ -17,7 +17,7 @@ help: ## Show what can be made
 
 ##@ See it work
 .PHONY: run
-run: $(BIN)/leno ## Run the sample shop on this machine: no cluster, no root
+run: $(BIN)/leno $(BIN)/leno-shop ## Run the sample shop on this machine: no cluster, no root
 	$(BIN)/leno run -f config/samples/shop
 
 .PHONY: demo
@@ -80,9 +80,10 @@ test-netns: ## Redirection of traffic, in a network namespace of its own (root, 
 	go test -count=1 -tags netns ./proxy/capture
 
 .PHONY: test-e2e
-test-e2e: test-netns mesh-up ## The real cluster end to end, with the mesh conformance tests (root, Linux)
+test-e2e: test-netns mesh-up $(BIN)/echo-advanced ## The real cluster end to end, with the mesh conformance tests (root, Linux)
 	go vet -tags e2e ./test/e2e
 	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
+	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-advanced:v0.1.0 --bin $(BIN)/echo-advanced --entrypoint /usr/local/bin/server --link /usr/local/bin/client --user 1338
 	cd test/e2e && $(CLUSTER) exec -- $(CURDIR)/$(BIN)/e2e.test -test.v -test.timeout 25m
 	$(MAKE) conformance
 

@@ -8,7 +8,9 @@ hack/mesh-up.sh
 cluster=bin/cluster
 k() { $cluster kubectl -n shop "$@"; }
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+[ ! -t 1 ] || bold=$'\e[1m' plain=$'\e[0m'
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '    %s\n' "$*"; }
 # load FLAGS...: requests from inside the mesh; prints the generator's last line.
 load() { k exec deploy/load -c shop -- /leno-shop load "$@" | tail -n 1 | sed 's/^/    /'; }
