@@ -1,5 +1,7 @@
 # Sourced by the other scripts.
 
+export GOTOOLCHAIN=go1.27.0 GOFLAGS=-buildvcs=false CGO_ENABLED=0
+
 # step TEXT COMMAND...: runs the command quietly, prints how long it took, and shows its output when it fails.
 step() {
   local text=$1 start=$EPOCHREALTIME out
