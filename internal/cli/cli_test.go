@@ -84,7 +84,8 @@ func TestInject(t *testing.T) {
 	pod := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  namespace: shop\nspec:\n  containers:\n  - image: web\n    name: web\n"
 	out := func(stdin string, args ...string) string {
 		text := execute(t, stdin, append([]string{"inject", "-f", "-"}, args...)...)
-		return text[strings.Index(text, "apiVersion:"):] // reasons come first
+		_, object, _ := strings.Cut(text, "apiVersion:") // reasons come first
+		return "apiVersion:" + object
 	}
 	injected := out(pod, "--enabled")
 	if !strings.Contains(injected, "name: leno-proxy") {

@@ -24,7 +24,7 @@ func environment(p *Pod, services []*Service, options Options) []string {
 	}
 	for i, alias := range p.Aliases {
 		first := i == 0 || p.Aliases[i-1].Service.Name != alias.Service.Name
-		serviceVariables(env, p, alias, portName(byName[alias.Service.Name.String()], alias.Service.Port), first)
+		serviceVariables(env, p, alias, portName(byName[alias.Service.String()], alias.Service.Port), first)
 	}
 	env["POD_NAME"], env["HOSTNAME"] = p.Name.Name, p.Name.Name
 	env["POD_NAMESPACE"], env["POD_IP"] = p.Namespace, p.IP.String()

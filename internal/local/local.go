@@ -138,7 +138,7 @@ func (p *Plan) Pod(name mesh.Name) *Pod {
 	return nil
 }
 
-// Command tells whether the pod runs anything: You does not.
+// Runs tells whether the pod has a command: You has none.
 func (p *Pod) Runs() bool { return p.Command != "" }
 
 func compareNames(a, b mesh.Name) int {

@@ -119,7 +119,7 @@ func TestGarbageOnADS(t *testing.T) {
 	m := inproc.Start(t, inproc.Options{}, inproc.Shop, inproc.Split(100, 0))
 	load := m.Client("client").Load("catalog:80/")
 	own := m.Pod("client").Sidecar.Identity()
-	node := func(pod *inproc.Pod) string { return "sidecar~" + pod.Pod.Name.String() }
+	node := func(pod *inproc.Pod) string { return "sidecar~" + pod.String() }
 	for name, c := range map[string]struct {
 		src  identity.Source
 		node string

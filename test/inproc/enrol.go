@@ -3,6 +3,7 @@ package inproc
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
@@ -35,12 +36,10 @@ func (m *Mesh) Enrol(account, token string) string {
 		},
 	})
 	ctx, cancel := context.WithCancel(m.T.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- client.Run(ctx) }()
-	defer func() {
-		cancel()
-		<-ended
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { _ = client.Run(ctx) }) // says why it ended: ctx
+	defer running.Wait()
+	defer cancel()
 	m.Eventually("an answer to the enrolment", func() bool {
 		_, err := client.Identity()
 		return err == nil || client.State().LastError != ""

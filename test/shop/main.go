@@ -25,23 +25,24 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	args := os.Args[1:]
-	role := "serve"
-	if len(args) > 0 {
-		role, args = args[0], args[1:]
-	}
-	var err error
-	switch role {
-	case "serve":
-		err = serve(ctx, os.Getenv, os.Stdout)
-	case "load":
-		err = load(ctx, args, os.Getenv, os.Stdout)
-	default:
-		err = fmt.Errorf("role %q: serve and load are known", role)
-	}
+	err := run(ctx, os.Args[1:])
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "leno-shop:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, args []string) error {
+	role := "serve"
+	if len(args) > 0 {
+		role, args = args[0], args[1:]
+	}
+	switch role {
+	case "serve":
+		return serve(ctx, os.Getenv, os.Stdout)
+	case "load":
+		return load(ctx, args, os.Getenv, os.Stdout)
+	}
+	return fmt.Errorf("role %q: serve and load are known", role)
 }

@@ -132,6 +132,7 @@ func follow(node *yamlv3.Node, steps []string, accept func(leaf *yamlv3.Node) bo
 				return found, true
 			}
 		}
+	case yamlv3.DocumentNode, yamlv3.ScalarNode, yamlv3.AliasNode: // nothing is below them that a path could name
 	}
 	return line, false
 }

@@ -106,7 +106,7 @@ func validateBackend(ref gatewayv1.BackendObjectReference, path *field.Path) fie
 		return field.ErrorList{field.Required(path.Child("port"), "a Service is referred to with its port")}
 	}
 	if ref.Port != nil {
-		return validatePort(path.Child("port"), int32(*ref.Port))
+		return validatePort(path.Child("port"), *ref.Port)
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ type Sidecar struct {
 	inbound  *Fan
 	outbound *Fan
 	identity *enroll.Client
+	given    *identity.Bundle
 	xds      *xdsclient.Client
 	proxy    *proxy.Proxy
 	metrics  *prometheus.Registry
@@ -66,33 +67,38 @@ func New(spec Spec, options Options) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	given, err := identity.ParseBundle([]byte(spec.Roots))
-	if err != nil {
+	if s.given, err = identity.ParseBundle([]byte(spec.Roots)); err != nil {
 		return nil, err
 	}
 	s.identity = enroll.NewClient(enroll.ClientOptions{
-		ID: id, Connect: s.connect(given, nil), Token: func() (string, error) { return spec.Token, nil },
+		ID: id, Connect: s.connect(nil), Token: func() (string, error) { return spec.Token, nil },
 		Random: rand.Float64, Log: options.Log,
 	})
-	s.proxy = proxy.New(s.proxyOptions(given))
+	s.proxy = proxy.New(s.proxyOptions())
 	return s, nil
 }
 
 // connect makes connections to the control plane, with the workload's certificate where src has one.
-func (s *Sidecar) connect(given *identity.Bundle, src identity.Source) func(context.Context) (*grpc.ClientConn, error) {
-	roots := func() (*identity.Bundle, error) {
-		if svid, err := s.identity.Identity(); err == nil {
-			return svid.Roots, nil
-		}
-		return given, nil
-	}
+func (s *Sidecar) connect(src identity.Source) func(context.Context) (*grpc.ClientConn, error) {
 	return func(context.Context) (*grpc.ClientConn, error) {
 		return grpc.NewClient("passthrough:///"+s.spec.Manager,
-			grpc.WithTransportCredentials(credentials.NewTLS(identity.ManagerClientTLS(mesh.ManagerServerName, roots, src))))
+			grpc.WithTransportCredentials(credentials.NewTLS(identity.ManagerClientTLS(mesh.ManagerServerName, s.roots, src))))
 	}
 }
 
-func (s *Sidecar) proxyOptions(given *identity.Bundle) proxy.Options {
+// roots are those that came with the certificate, or the ones that the Spec gave.
+func (s *Sidecar) roots() (*identity.Bundle, error) {
+	svid, err := s.identity.Identity()
+	if errors.Is(err, identity.ErrNoIdentity) {
+		return s.given, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return svid.Roots, nil
+}
+
+func (s *Sidecar) proxyOptions() proxy.Options {
 	var sink telemetry.Sink = telemetry.NewMetrics(s.metrics, 0)
 	if s.options.Sink != nil {
 		sink = both{sink, s.options.Sink}
@@ -123,7 +129,7 @@ func (s *Sidecar) proxyOptions(given *identity.Bundle) proxy.Options {
 		Identity: s.identity,
 		Control: func(apply func(*config.Config)) proxy.Control {
 			s.xds = xdsclient.New(xdsclient.Options{
-				Connect: s.connect(given, s.identity), NodeID: "sidecar~" + s.spec.Namespace + "/" + s.spec.Pod, Log: s.options.Log,
+				Connect: s.connect(s.identity), NodeID: "sidecar~" + s.spec.Namespace + "/" + s.spec.Pod, Log: s.options.Log,
 				OnConfig: apply, OnBundle: s.setRoots, Backoff: s.options.Backoff,
 			})
 			return control{s.xds, s.identity.Ready()}
@@ -196,10 +202,10 @@ func (s *Sidecar) Run(ctx context.Context) error {
 
 // ended is nil for what ended because it was told to.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (s *Sidecar) serveMetrics(ctx context.Context) error {
