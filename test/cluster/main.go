@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -63,9 +64,10 @@ func fail(err error) {
 	}
 }
 
-// run reads "[--name NAME] VERB ARGS"; most verbs take --name among their arguments too.
+// run reads "[--name NAME] VERB ARGS"; most verbs take --name among their arguments too. Without one, $LENO_CLUSTER_NAME or
+// "leno" is meant.
 func run(ctx context.Context, args []string) error {
-	name, args := takeName("leno", args, 1)
+	name, args := takeName(cmp.Or(os.Getenv("LENO_CLUSTER_NAME"), "leno"), args, 1)
 	if len(args) == 0 {
 		return errors.New("name a command\n" + usage())
 	}
