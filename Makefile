@@ -80,7 +80,7 @@ test-netns: ## Redirection of traffic, in a network namespace of its own (root, 
 	go test -count=1 -tags netns ./proxy/capture
 
 .PHONY: test-e2e
-test-e2e: test-netns mesh-up $(BIN)/echo-advanced ## The real cluster end to end, with the mesh conformance tests (root, Linux)
+test-e2e: test-netns test-api mesh-up $(BIN)/echo-advanced ## The real cluster end to end, with the mesh conformance tests (root, Linux)
 	go vet -tags e2e ./test/e2e
 	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
 	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-advanced:v0.1.0 --bin $(BIN)/echo-advanced --entrypoint /usr/local/bin/server --link /usr/local/bin/client --user 1338
