@@ -196,11 +196,9 @@ func classicCluster(rc *rest.Config) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("version of the cluster: %w", err)
 	}
-	minor, err := strconv.Atoi(strings.TrimRight(version.Minor, "+"))
-	if err != nil {
-		return false, nil // a version that is not spelt like that is not an old one
-	}
-	return version.Major == "1" && minor < 29, nil
+	// A version that is not spelt like that is not an old one.
+	minor, unreadable := strconv.Atoi(strings.TrimRight(version.Minor, "+"))
+	return unreadable == nil && version.Major == "1" && minor < 29, nil
 }
 
 // everyReplica is a Runnable that does not wait for leadership.

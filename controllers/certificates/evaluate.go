@@ -15,7 +15,7 @@ import (
 func Evaluate(trustDomain string, who enroll.Caller, pod *corev1.Pod, csrDER []byte) error {
 	want, err := identity.New(trustDomain, who.Namespace, who.ServiceAccount)
 	if err != nil {
-		return fmt.Errorf("%w: %v", enroll.ErrRefused, err)
+		return fmt.Errorf("%w: %w", enroll.ErrRefused, err)
 	}
 	switch {
 	case who.Pod == "" || who.PodUID == "":
@@ -29,7 +29,7 @@ func Evaluate(trustDomain string, who enroll.Caller, pod *corev1.Pod, csrDER []b
 			enroll.ErrRefused, who.Namespace, who.Pod, serviceAccount(pod), who.ServiceAccount)
 	}
 	if err := enroll.CheckCSR(csrDER, want); err != nil {
-		return fmt.Errorf("%w: %v", enroll.ErrRefused, err)
+		return fmt.Errorf("%w: %w", enroll.ErrRefused, err)
 	}
 	return nil
 }

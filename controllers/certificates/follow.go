@@ -48,7 +48,7 @@ func (f *follower) readServing(ctx context.Context) error {
 	}
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return fmt.Errorf("Secret %s: %w", ServingSecret, err)
+		return fmt.Errorf("read Secret %s: %w", ServingSecret, err)
 	}
 	if old := f.trust.serving.Load(); old != nil && bytes.Equal(old.Certificate[0], pair.Certificate[0]) {
 		return nil
@@ -65,7 +65,7 @@ func (f *follower) readSigning(ctx context.Context) error {
 	}
 	ca, err := firstCertificate(secret.Data[corev1.TLSCertKey])
 	if err != nil {
-		return fmt.Errorf("Secret %s: %w", SigningSecret, err)
+		return fmt.Errorf("read Secret %s: %w", SigningSecret, err)
 	}
 	f.trust.signing.Store(ca)
 	return nil

@@ -94,7 +94,7 @@ func (k *rootKeeper) ca(ctx context.Context, name string) (corev1.Secret, *x509.
 	}
 	cert, err := firstCertificate(secret.Data[corev1.TLSCertKey])
 	if err != nil {
-		return secret, nil, fmt.Errorf("Secret %s: %w", name, err)
+		return secret, nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
 	return secret, cert, nil
 }

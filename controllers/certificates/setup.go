@@ -68,7 +68,7 @@ func Setup(mgr manager.Manager, o Options) (*Parts, error) {
 		}
 	}
 	return parts, mgr.Add(everyReplica(func(ctx context.Context) error {
-		if served.Wait(ctx, mgr.GetRESTMapper(), served.Issuer, served.Certificate, served.CertificateRequest) != nil {
+		if !served.Wait(ctx, mgr.GetRESTMapper(), served.Issuer, served.Certificate, served.CertificateRequest) {
 			return nil // shutting down
 		}
 		if err := withCertManager(ctx, mgr, parts.Signer, o.Propagation); err != nil {

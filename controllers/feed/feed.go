@@ -103,7 +103,7 @@ func (f *Feed) first(ctx context.Context) error {
 // late waits for a definition and then watches the kind. It ends with ctx.
 func (f *Feed) late(ctx context.Context, i int) {
 	r := kinds[i]
-	if err := served.Wait(ctx, f.mapper, *r.crd); err != nil {
+	if !served.Wait(ctx, f.mapper, *r.crd) {
 		return
 	}
 	state, err := r.state(f.mapper)

@@ -32,7 +32,7 @@ func Setup(mgr manager.Manager) error {
 }
 
 func startXMesh(ctx context.Context, mgr manager.Manager) error {
-	if served.Wait(ctx, mgr.GetRESTMapper(), served.XMesh) != nil {
+	if !served.Wait(ctx, mgr.GetRESTMapper(), served.XMesh) {
 		return nil // shutting down
 	}
 	if err := ensureXMesh(ctx, mgr.GetClient()); err != nil {

@@ -53,17 +53,18 @@ func Missing(mapper meta.RESTMapper, kinds ...schema.GroupVersionKind) ([]schema
 	return missing, nil
 }
 
-// Wait returns when the cluster serves all of the kinds, or with ctx's error. Errors of asking only mean asking again.
-func Wait(ctx context.Context, mapper meta.RESTMapper, kinds ...schema.GroupVersionKind) error {
+// Wait returns true when the cluster serves all of the kinds, and false when ctx ends before. Errors of asking only mean
+// asking again.
+func Wait(ctx context.Context, mapper meta.RESTMapper, kinds ...schema.GroupVersionKind) bool {
 	ticker := time.NewTicker(Poll)
 	defer ticker.Stop()
 	for {
 		if missing, err := Missing(mapper, kinds...); err == nil && len(missing) == 0 {
-			return nil
+			return true
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false
 		case <-ticker.C:
 		}
 	}

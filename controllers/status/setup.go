@@ -21,7 +21,7 @@ func Setup(mgr manager.Manager) (*Writer, error) {
 		return nil, err
 	}
 	return w, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		if served.Wait(ctx, mgr.GetRESTMapper(), served.HTTPRoute) != nil {
+		if !served.Wait(ctx, mgr.GetRESTMapper(), served.HTTPRoute) {
 			return nil // shutting down
 		}
 		informer, err := mgr.GetCache().GetInformer(ctx, &gatewayv1.HTTPRoute{})

@@ -51,7 +51,7 @@ func TestHandle(t *testing.T) {
 			if answer.Allowed != tc.allowed {
 				t.Fatalf("allowed %v, want %v: %v", answer.Allowed, tc.allowed, answer.Result)
 			}
-			if answer.Result != nil && !strings.Contains(string(answer.Result.Message), tc.message) {
+			if answer.Result != nil && !strings.Contains(answer.Result.Message, tc.message) {
 				t.Errorf("message %q does not contain %q", answer.Result.Message, tc.message)
 			}
 			if !tc.allowed {

@@ -55,9 +55,10 @@ func (c *ruleCompiler) filter(out *mesh.Filters, f gatewayv1.HTTPRouteFilter, wh
 			out.Mirrors = append(out.Mirrors, mirror)
 		}
 		return true
+	default:
+		reject(status.Unsupported("filter %.40s is not supported: remove it", f.Type))
+		return true
 	}
-	reject(status.Unsupported("filter %.40s is not supported: remove it", f.Type))
-	return true
 }
 
 // ownedHeaders belong to the proxy's own framing of messages (RFC 9110, section 7.6.1; RFC 9112, section 6): changing them

@@ -105,7 +105,7 @@ func notesOf(object *gatewayv1.HTTPRoute) []string {
 		if rule.Retry != nil {
 			out = append(out, ruleLabel(i, rule)+": retry is not supported and has no effect")
 		}
-		if rule.SessionPersistence != nil {
+		if rule.SessionPersistence != nil { //nolint:staticcheck // deprecated (GEP-4894), but whoever still sets it is to be told
 			out = append(out, ruleLabel(i, rule)+": sessionPersistence is not supported and has no effect")
 		}
 	}

@@ -24,13 +24,12 @@ func ServerTLS(src Source, alpn ...string) *tls.Config {
 			return svid.TLS(), nil
 		},
 		VerifyConnection: func(state tls.ConnectionState) error {
-			_, err := verifyPeer(src, state, x509.ExtKeyUsageClientAuth, func(peer, own ID) error {
+			return verifyPeer(src, state, x509.ExtKeyUsageClientAuth, func(peer, own ID) error {
 				if peer.TrustDomain != own.TrustDomain {
 					return fmt.Errorf("peer %s is not of our trust domain %s", peer, own.TrustDomain)
 				}
 				return nil
 			})
-			return err
 		},
 		// A resumed session would outlive a change of roots and the peer's certificate.
 		SessionTicketsDisabled: true,
@@ -52,13 +51,12 @@ func ClientTLS(src Source, want ID, alpn ...string) *tls.Config {
 			return svid.TLS(), nil
 		},
 		VerifyConnection: func(state tls.ConnectionState) error {
-			_, err := verifyPeer(src, state, x509.ExtKeyUsageServerAuth, func(peer, _ ID) error {
+			return verifyPeer(src, state, x509.ExtKeyUsageServerAuth, func(peer, _ ID) error {
 				if peer != want {
 					return fmt.Errorf("peer is %s, expected %s", peer, want)
 				}
 				return nil
 			})
-			return err
 		},
 	}
 }
@@ -72,18 +70,18 @@ func PeerID(state tls.ConnectionState) (ID, error) {
 	return LeafID(state.PeerCertificates[0])
 }
 
-func verifyPeer(src Source, state tls.ConnectionState, usage x509.ExtKeyUsage, accept func(peer, own ID) error) (ID, error) {
+func verifyPeer(src Source, state tls.ConnectionState, usage x509.ExtKeyUsage, accept func(peer, own ID) error) error {
 	own, err := src.Identity()
 	if err != nil {
-		return ID{}, err
+		return err
 	}
 	if len(state.PeerCertificates) == 0 {
-		return ID{}, errors.New("the peer sent no certificate")
+		return errors.New("the peer sent no certificate")
 	}
 	leaf := state.PeerCertificates[0]
 	peer, err := LeafID(leaf)
 	if err != nil {
-		return ID{}, err
+		return err
 	}
 	intermediates := x509.NewCertPool()
 	for _, c := range state.PeerCertificates[1:] {
@@ -93,9 +91,9 @@ func verifyPeer(src Source, state tls.ConnectionState, usage x509.ExtKeyUsage, a
 		Roots: own.Roots.Pool(), Intermediates: intermediates, CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{usage},
 	})
 	if err != nil {
-		return ID{}, fmt.Errorf("certificate of %s: %w", peer, err)
+		return fmt.Errorf("certificate of %s: %w", peer, err)
 	}
-	return peer, accept(peer, own.ID)
+	return accept(peer, own.ID)
 }
 
 // ManagerServerTLS is for the manager's gRPC port: its own serving certificate, and a client certificate that is verified

@@ -59,8 +59,8 @@ func Decide(pod *corev1.Pod, ns Namespace, s Settings) Decision {
 	}
 	_, errs, warnings := parseOverrides(pod.Annotations, s)
 	bare := Remove(pod)
-	d.Errors = append(append(d.Errors, errs...), conflicts(bare)...)
-	d.Warnings = append(warnings, probeWarnings(bare)...)
+	d.Errors = slices.Concat(d.Errors, errs, conflicts(bare))
+	d.Warnings = slices.Concat(warnings, probeWarnings(bare))
 	d.Inject = len(d.Errors) == 0
 	return d
 }

@@ -16,7 +16,7 @@ const (
 func decodeCluster(name string, body []byte) (*Cluster, error) {
 	c := &Cluster{Name: name}
 	err := read(body, func(m *message) {
-		m.named(1, "name", name)
+		m.named("name", name)
 		if t := m.number(2, "type"); t != discoveryEDS {
 			m.fail("field type is %d: this proxy supports EDS", t)
 		}
@@ -60,7 +60,7 @@ func (o *object) protocol(key string) Protocol {
 func decodeEndpoints(name string, body []byte) (*Assignment, error) {
 	a := &Assignment{Cluster: name}
 	err := read(body, func(m *message) {
-		m.named(1, "cluster_name", name)
+		m.named("cluster_name", name)
 		for _, group := range m.subs(2, "endpoints") {
 			locality := group.sub(1, "locality")
 			zone := locality.text(2, "zone")

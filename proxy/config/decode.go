@@ -3,8 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Resource is one decoded resource: the field of its type is set.
@@ -79,9 +77,9 @@ func kindOf(typeURL string) string {
 	return typeURL
 }
 
-// named refuses a resource that calls itself something else than it was sent as.
-func (m *message) named(number protowire.Number, label, want string) {
-	if got := m.text(number, label); got != want {
+// named refuses a resource that calls itself something else than it was sent as. The name is field 1 of every kind.
+func (m *message) named(label, want string) {
+	if got := m.text(1, label); got != want {
 		m.fail("calls itself %q", got)
 	}
 }
@@ -89,7 +87,7 @@ func (m *message) named(number protowire.Number, label, want string) {
 // decodeBundle reads an envoy.extensions.transport_sockets.tls.v3.Secret with a validation context.
 func decodeBundle(name string, body []byte) (pem []byte, err error) {
 	err = read(body, func(m *message) {
-		m.named(1, "name", name)
+		m.named("name", name)
 		context := m.sub(4, "validation_context")
 		source := context.sub(1, "trusted_ca")
 		pem = slices.Clone(source.bytes(2, "inline_bytes"))

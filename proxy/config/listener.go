@@ -18,7 +18,7 @@ const (
 func decodeListener(name string, body []byte) (*Listener, error) {
 	l := &Listener{Name: name}
 	err := read(body, func(m *message) {
-		m.named(1, "name", name)
+		m.named("name", name)
 		md := m.filterMetadata(6)
 		l.Origin = md.origin()
 		facts := md[keyListener]
@@ -129,7 +129,7 @@ func allTo(m *message, cluster string) {
 func decodeInbound(body []byte) (*InboundListener, error) {
 	in := &InboundListener{}
 	err := read(body, func(m *message) {
-		m.named(1, "name", InboundName)
+		m.named("name", InboundName)
 		in.Name = InboundName
 		md := m.filterMetadata(6)
 		in.Origin = md.origin()

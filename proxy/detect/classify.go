@@ -47,11 +47,10 @@ func classifyHTTP1(b []byte) (Verdict, bool) {
 
 // guess decides when no more bytes may be waited for.
 func guess(b []byte, undecided Verdict) Verdict {
-	switch undecided.Kind {
-	case TLS, HTTP2:
-		if undecided.Kind == HTTP2 && len(b) < len("PRI *") {
-			return Verdict{Kind: Opaque}
-		}
+	switch {
+	case undecided.Kind == HTTP2 && len(b) < len("PRI *"):
+		return Verdict{Kind: Opaque}
+	case undecided.Kind == HTTP2, undecided.Kind == TLS:
 		return Verdict{Kind: undecided.Kind}
 	}
 	// A long request line, or one that somebody types: a known method and the beginning of a target.

@@ -44,7 +44,7 @@ func (s *session) settle(err error) error {
 func reset(conn net.Conn) {
 	for {
 		if t, ok := conn.(interface{ SetLinger(int) error }); ok {
-			t.SetLinger(0)
+			_ = t.SetLinger(0) // fails on a connection that is gone already
 			return
 		}
 		wrapped, ok := conn.(interface{ NetConn() net.Conn })

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -232,7 +233,7 @@ func TestApplicationThatIsNotThere(t *testing.T) {
 		w, first := one(t)
 		second := w.backend()
 		w.cluster("d", second.addr())
-		both := append(w.cfg.Clusters["c"].Endpoints, w.cfg.Clusters["d"].Endpoints...)
+		both := slices.Concat(w.cfg.Clusters["c"].Endpoints, w.cfg.Clusters["d"].Endpoints)
 		for i := range both {
 			both[i].Identity = identity
 		}

@@ -139,7 +139,7 @@ func (s *session) relay(in msg.BodyKind) error {
 		x.out = x.out[:0]
 		s.widen(in, left)
 		err = s.fillUp()
-		if err == io.EOF && in == msg.UntilClose {
+		if errors.Is(err, io.EOF) && in == msg.UntilClose {
 			if x.resp.Body.Kind == msg.Chunked {
 				return s.writeLast()
 			}
@@ -169,17 +169,18 @@ func (s *session) decode(in msg.BodyKind, left *int64) (done bool, n int, err er
 		x.up.consume(n)
 		s.encode(data)
 		return false, n, nil
+	default: // msg.Chunked
+		decoded, used, err := x.upChunks.Decode(data[:0], data)
+		if err != nil {
+			return false, 0, err
+		}
+		x.up.consume(used)
+		s.encode(decoded)
+		if done = x.upChunks.Done(); done && x.resp.Body.Kind == msg.Chunked {
+			x.out = http1.AppendLastChunk(x.out, x.upChunks.Trailers)
+		}
+		return done, len(decoded), nil
 	}
-	decoded, used, err := x.upChunks.Decode(data[:0], data)
-	if err != nil {
-		return false, 0, err
-	}
-	x.up.consume(used)
-	s.encode(decoded)
-	if done = x.upChunks.Done(); done && x.resp.Body.Kind == msg.Chunked {
-		x.out = http1.AppendLastChunk(x.out, x.upChunks.Trailers)
-	}
-	return done, len(decoded), nil
 }
 
 func (s *session) encode(data []byte) {

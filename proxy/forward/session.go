@@ -215,7 +215,7 @@ func (s *session) refuse(err error) {
 // giveUp answers a failure and ends the connection.
 func (s *session) giveUp(err error) {
 	s.x.req.Close = true
-	s.answerFailure(err)
+	_ = s.answerFailure(err) // the connection ends either way
 	s.finish()
 	s.linger()
 }

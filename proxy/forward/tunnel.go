@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -58,7 +59,7 @@ func carry(to, from net.Conn, b *reader) (n int64) {
 			continue
 		}
 		half, ok := to.(interface{ CloseWrite() error })
-		if err == io.EOF && ok && half.CloseWrite() == nil {
+		if errors.Is(err, io.EOF) && ok && half.CloseWrite() == nil {
 			return n
 		}
 		break

@@ -90,8 +90,9 @@ func appendBody(dst []byte, body msg.Body) []byte {
 		return append(dst, '\r', '\n')
 	case msg.Chunked:
 		return append(dst, "Transfer-Encoding: chunked\r\n"...)
+	default: // no body, or one that ends with the connection
+		return dst
 	}
-	return dst
 }
 
 // AppendChunk writes data as one chunk; nothing for no data, since an empty chunk would end the body.

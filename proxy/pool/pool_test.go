@@ -39,7 +39,7 @@ func (p *pipes) Dial(ctx context.Context, t Target) (net.Conn, error) {
 func (p *pipes) ended(n int) bool {
 	p.peers[n].SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err := p.peers[n].Read(make([]byte, 1))
-	return err == io.EOF
+	return errors.Is(err, io.EOF)
 }
 
 func at(s string) Target { return Target{Address: netip.MustParseAddrPort(s)} }

@@ -17,8 +17,9 @@ func (m *matcher) path(r *msg.Request) bool {
 		return len(r.Path) >= n && string(r.Path[:n]) == m.value && (len(r.Path) == n || r.Path[n] == '/')
 	case config.PathRegex:
 		return m.regex.Match(r.Path)
+	default:
+		return true
 	}
-	return true
 }
 
 // rest compares everything but the path.

@@ -114,6 +114,7 @@ func naive(t *config.RouteTable, r *msg.Request) int {
 func naiveMatch(m config.Match, r *msg.Request) bool {
 	path := string(r.Path)
 	switch m.PathKind {
+	case config.PathAny:
 	case config.PathExact:
 		if path != m.Path {
 			return false

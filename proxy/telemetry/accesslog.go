@@ -98,11 +98,13 @@ type line struct{ b *[]byte }
 
 func (l *AccessLog) begin(start time.Time, direction Direction) line {
 	buffer := l.pool.Get().(*[]byte)
-	b := append((*buffer)[:0], `{"time":"`...)
+	b := (*buffer)[:0]
+	b = append(b, `{"time":"`...)
 	b = start.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
 	b = append(b, `","direction":"`...)
 	b = append(b, direction...)
-	*buffer = append(b, '"')
+	b = append(b, '"')
+	*buffer = b
 	return line{buffer}
 }
 

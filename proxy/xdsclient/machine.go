@@ -262,7 +262,7 @@ func (m *machine) sweep() {
 		maps.DeleteFunc(h.held, func(name string, _ *held) bool {
 			_, ok := needed[t][name]
 			_, asked := h.asked[name]
-			return !ok && !(m.connected && asked)
+			return !ok && (!m.connected || !asked)
 		})
 	}
 	maps.DeleteFunc(m.composed, func(name string, _ composed) bool {
