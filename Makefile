@@ -80,15 +80,20 @@ test-netns: ## Redirection of traffic, in a network namespace of its own (root, 
 	go test -count=1 -tags netns ./proxy/capture
 
 .PHONY: test-e2e
-test-e2e: test-netns test-api mesh-up $(BIN)/echo-advanced ## The real cluster end to end, with the mesh conformance tests (root, Linux)
+test-e2e: test-netns test-api echo-image ## The real cluster end to end, with the mesh conformance tests (root, Linux)
 	go vet -tags e2e ./test/e2e
 	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
-	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-advanced:v0.1.0 --bin $(BIN)/echo-advanced --entrypoint /usr/local/bin/server --link /usr/local/bin/client --user 1338
 	cd test/e2e && $(CLUSTER) exec -- $(CURDIR)/$(BIN)/e2e.test -test.v -test.timeout 25m
 	$(MAKE) conformance
 
+# The suite's echo server, a stand-in; the end-to-end tests use it too.
+.PHONY: echo-image
+echo-image: mesh-up $(BIN)/echo-advanced
+	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-advanced:v0.1.0 --bin $(BIN)/echo-advanced \
+	  --entrypoint /usr/local/bin/server --link /usr/local/bin/client --user 1338
+
 .PHONY: conformance
-conformance: mesh-up $(BIN)/echo-advanced ## The Gateway API suite for meshes (root, Linux); writes test/conformance/reports/
+conformance: echo-image ## The Gateway API suite for meshes (root, Linux); writes test/conformance/reports/
 	hack/conformance.sh
 
 ##@ A cluster on this machine (root, Linux)
@@ -101,7 +106,7 @@ cluster-down: $(BIN)/cluster ## Remove the cluster and all that belongs to it
 	$(CLUSTER) down
 
 .PHONY: mesh-up
-mesh-up: cluster-up ## Bring up the cluster with cert-manager, the Gateway API and Leno
+mesh-up: $(BIN)/cluster ## Bring up the cluster with cert-manager, the Gateway API and Leno
 	hack/mesh-up.sh
 
 ##@ A cluster you have (current kubeconfig)
