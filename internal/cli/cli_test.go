@@ -2,14 +2,12 @@ package cli
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/leno-mesh/leno/test/golden"
+)
 
 // execute runs the command line and returns what it printed, to both outputs, and its error.
 func execute(t *testing.T, stdin string, args ...string) string {
@@ -28,29 +26,11 @@ func execute(t *testing.T, stdin string, args ...string) string {
 
 // TestGolden runs the commands in testdata/*.txt: the first line is the command, the rest what it prints.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			line, want, _ := strings.Cut(string(text), "\n")
-			got := execute(t, "", arguments(line)...)
-			if *update {
-				if err := os.WriteFile(file, []byte(line+"\n"+got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got != want {
-				t.Errorf("%s\ngot\n%s\nwant\n%s", line, got, want)
-			}
-		})
-	}
+	dir := golden.Dir{Root: "testdata"}
+	golden.Each(t, "testdata", ".txt", func(t *testing.T, file string) {
+		line, _, _ := strings.Cut(string(golden.Read(t, file)), "\n")
+		dir.Check(t, filepath.Base(file), []byte(line+"\n"+execute(t, "", arguments(line)...)))
+	})
 }
 
 // arguments splits "$ leno a 'b c'" at spaces outside of single quotes.

@@ -52,10 +52,7 @@ func build(events []snapshot.Event) graph.Result {
 }
 
 func cases(t testing.TB) []string {
-	files, err := filepath.Glob(filepath.Join(casesRoot, "*", "in.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases below %s (%v)", casesRoot, err)
-	}
+	files := golden.Files(t, filepath.Join(casesRoot, "*", "in.yaml"))
 	names := make([]string, len(files))
 	for i, file := range files {
 		names[i] = filepath.Base(filepath.Dir(file))

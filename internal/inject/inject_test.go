@@ -1,9 +1,6 @@
 package inject_test
 
 import (
-	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,9 +11,8 @@ import (
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/inject"
+	"github.com/leno-mesh/leno/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected files; read the difference before you commit it")
 
 // given is one testdata/<case>.in.yaml.
 type given struct {
@@ -35,35 +31,35 @@ type expected struct {
 // TestCases injects the pod of each case and compares decision, reasons and pod. Each injected pod must also come out
 // the same when it is injected again, and give the original back when the sidecar is removed.
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.in.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".in.yaml"), func(t *testing.T) {
-			var in given
-			read(t, file, &in)
-			settings := inject.FromMesh(in.Mesh)
-			settings.Classic = in.Classic
-			out := expected{Decision: inject.Decide(in.Pod, in.Namespace, settings)}
-			if out.Decision.Inject {
-				out.Pod = apply(t, in.Pod, settings)
-				again := apply(t, out.Pod, settings)
-				if d := cmp.Diff(out.Pod, again); d != "" {
-					t.Errorf("a second injection changes the pod (-once +twice):\n%s", d)
-				}
-				if d := cmp.Diff(inject.Decide(in.Pod, in.Namespace, settings), inject.Decide(out.Pod, in.Namespace, settings)); d != "" {
-					t.Errorf("the decision about an injected pod is another (-bare +injected):\n%s", d)
-				}
-				if original := in.Pod; !inject.Injected(original) {
-					if d := cmp.Diff(original, inject.Remove(out.Pod)); d != "" {
-						t.Errorf("removing the sidecar does not give the original (-want +got):\n%s", d)
-					}
+	want := golden.Dir{Root: "testdata", Suffixes: []string{".out.yaml"}}
+	golden.Each(t, "testdata", ".in.yaml", func(t *testing.T, file string) {
+		var in given
+		read(t, file, &in)
+		settings := inject.FromMesh(in.Mesh)
+		settings.Classic = in.Classic
+		out := expected{Decision: inject.Decide(in.Pod, in.Namespace, settings)}
+		if out.Decision.Inject {
+			out.Pod = apply(t, in.Pod, settings)
+			again := apply(t, out.Pod, settings)
+			if d := cmp.Diff(out.Pod, again); d != "" {
+				t.Errorf("a second injection changes the pod (-once +twice):\n%s", d)
+			}
+			if d := cmp.Diff(inject.Decide(in.Pod, in.Namespace, settings), inject.Decide(out.Pod, in.Namespace, settings)); d != "" {
+				t.Errorf("the decision about an injected pod is another (-bare +injected):\n%s", d)
+			}
+			if original := in.Pod; !inject.Injected(original) {
+				if d := cmp.Diff(original, inject.Remove(out.Pod)); d != "" {
+					t.Errorf("removing the sidecar does not give the original (-want +got):\n%s", d)
 				}
 			}
-			compare(t, strings.Replace(file, ".in.", ".out.", 1), out)
-		})
-	}
+		}
+		text, err := yaml.Marshal(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Check(t, strings.Replace(filepath.Base(file), ".in.", ".out.", 1), text)
+	})
+	want.Orphans(t)
 }
 
 func apply(t *testing.T, pod *corev1.Pod, s inject.Settings) *corev1.Pod {
@@ -90,33 +86,8 @@ func apply(t *testing.T, pod *corev1.Pod, s inject.Settings) *corev1.Pod {
 
 func read(t *testing.T, file string, into any) {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalStrict(text, into); err != nil {
+	if err := yaml.UnmarshalStrict(golden.Read(t, file), into); err != nil {
 		t.Fatalf("%s: %v", file, err)
-	}
-}
-
-func compare(t *testing.T, file string, got any) {
-	t.Helper()
-	text, err := yaml.Marshal(got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(file, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: run go test with -update", err)
-	}
-	if !bytes.Equal(want, text) {
-		t.Errorf("%s (-want +got):\n%s", file, cmp.Diff(string(want), string(text)))
 	}
 }
 

@@ -2,8 +2,6 @@ package local_test
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,22 +14,15 @@ import (
 	"github.com/leno-mesh/leno/internal/local/manifest"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
+	"github.com/leno-mesh/leno/test/golden"
 )
 
 // shop reads the sample manifests.
 func shop(t *testing.T) []local.Object {
 	t.Helper()
-	files, err := filepath.Glob("../../config/samples/shop/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no samples", err)
-	}
 	var objects []local.Object
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, item := range manifest.Read(file, text).Items {
+	for _, file := range golden.Files(t, "../../config/samples/shop/*.yaml") {
+		for _, item := range manifest.Read(file, golden.Read(t, file)).Items {
 			objects = append(objects, item.Object)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,30 +33,12 @@ import (
 //	< SDS trust-bundle@1:PEM
 //	< LDS -name !name@1            removed; one that cannot be decoded
 func TestMachine(t *testing.T) {
-	dir := golden.Dir{Root: "testdata/machine", Suffixes: []string{".txt"}}
-	files, err := filepath.Glob("testdata/machine/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := player{t: t, machine: newMachine(node{ID: "sidecar~shop/web-1"})}
-			p.config = p.machine.config
-			var out strings.Builder
-			for line := range strings.Lines(string(text)) {
-				if strings.HasPrefix(line, ">") || strings.HasPrefix(line, "config") {
-					continue
-				}
-				out.WriteString(line)
-				p.play(&out, strings.Fields(line))
-			}
-			dir.Check(t, filepath.Base(file), []byte(out.String()))
-		})
-	}
+	written := func(line string) bool { return strings.HasPrefix(line, ">") || strings.HasPrefix(line, "config") }
+	golden.Scripts(t, "testdata/machine", written, func(t *testing.T) golden.Play {
+		p := player{t: t, machine: newMachine(node{ID: "sidecar~shop/web-1"})}
+		p.config = p.machine.config
+		return p.play
+	})
 }
 
 type player struct {

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -42,7 +43,7 @@ func load(ctx context.Context, namespace, pod string, flags ...string) (result, 
 	output, err := run(ctx, namespace, pod, "shop", append([]string{"/leno-shop", "load"}, flags...)...)
 	r, parseErr := parse(output)
 	if parseErr != nil {
-		return r, fmt.Errorf("%w (%v)", parseErr, err)
+		return r, errors.Join(parseErr, err)
 	}
 	return r, nil // failed requests are in the result
 }

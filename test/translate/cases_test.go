@@ -33,11 +33,7 @@ const root = "../cases"
 // and everything that it refers to must be there.
 func TestCases(t *testing.T) {
 	want := golden.Dir{Root: root, Suffixes: []string{"/xds.yaml"}}
-	files, err := filepath.Glob(filepath.Join(root, "*", "in.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases below %s: %v", root, err)
-	}
-	for _, file := range files {
+	for _, file := range golden.Files(t, filepath.Join(root, "*", "in.yaml")) {
 		name := filepath.Base(filepath.Dir(file))
 		t.Run(name, func(t *testing.T) {
 			events, base := fixture.Case(t, root, name)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,30 +24,12 @@ import (
 //	> LDS ack, > LDS nack reason
 //	limit response 1       bytes after which a response is full
 func TestSessions(t *testing.T) {
-	dir := golden.Dir{Root: "testdata/session", Suffixes: []string{".txt"}}
-	files, err := filepath.Glob("testdata/session/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := player{t: t, session: newSession(mesh.Name{Namespace: "shop", Name: "web-1"}, Limits{}.withDefaults())}
-			p.view = &view{cache: map[cacheKey]*answer{}}
-			var out strings.Builder
-			for line := range strings.Lines(string(text)) {
-				if strings.HasPrefix(line, "<") {
-					continue
-				}
-				out.WriteString(line)
-				p.play(&out, strings.Fields(line))
-			}
-			dir.Check(t, filepath.Base(file), []byte(out.String()))
-		})
-	}
+	written := func(line string) bool { return strings.HasPrefix(line, "<") }
+	golden.Scripts(t, "testdata/session", written, func(t *testing.T) golden.Play {
+		p := player{t: t, session: newSession(mesh.Name{Namespace: "shop", Name: "web-1"}, Limits{}.withDefaults())}
+		p.view = &view{cache: map[cacheKey]*answer{}}
+		return p.play
+	})
 }
 
 type player struct {
