@@ -26,7 +26,8 @@ inbound() {
     sed -n 's/^leno_requests_total{.*direction="inbound".*mtls="\([a-z]*\)".*source="\([^"]*\)".* \([0-9.e+]*\)$/\2 mtls=\1 requests=\3/p'
 }
 expiry() { k get --raw "/api/v1/namespaces/shop/pods/$1:15020/proxy/metrics" | awk '/^leno_certificate_expiry_timestamp_seconds / {printf "%.0f\n", $2}'; }
-pod() { k get pods -l "app=$1" --field-selector=status.phase=Running -o jsonpath='{.items[-1:].metadata.name}'; }
+# pod APP: the newest one; older ones may be on their way out.
+pod() { k get pods -l "app=$1" --sort-by=.metadata.creationTimestamp -o jsonpath='{.items[-1:].metadata.name}'; }
 
 say "The shop: frontend calls cart and catalog, cart calls catalog; catalog has v1 and v2"
 step "kubectl apply -k config/samples/shop" $cluster kubectl apply -k config/samples/shop
@@ -57,7 +58,9 @@ show "cert-manager signed what the operator approved:"
 $cluster kubectl -n leno-system get certificaterequests --sort-by=.metadata.creationTimestamp | tail -n 3 | sed 's/^/    /'
 
 say "A certificate is renewed while requests flow (lifetime of one minute, for the occasion)"
-$cluster kubectl patch mesh default --type=merge -p '{"spec":{"certificate":{"lifetime":"1m"}}}' >/dev/null
+lifetime() { $cluster kubectl patch mesh default --type=merge -p "{\"spec\":{\"certificate\":{\"lifetime\":\"$1\"}}}" >/dev/null; }
+trap 'lifetime 24h' EXIT
+lifetime 1m
 k rollout restart deployment/cart >/dev/null
 step "restart cart" k rollout status deployment/cart --timeout=180s
 target=$(pod cart) before=$(expiry "$target")
@@ -67,7 +70,8 @@ step "wait for the new certificate of $target" timeout 90 bash -c "$(declare -f 
 wait $! || true
 tail -n 1 /tmp/leno-demo-load.$$ | sed 's/^/    /'
 rm -f /tmp/leno-demo-load.$$
-$cluster kubectl patch mesh default --type=merge -p '{"spec":{"certificate":{"lifetime":"24h"}}}' >/dev/null
+lifetime 24h
+trap - EXIT
 
 say "Go on with"
 show "export PATH=$PWD/bin:\$PATH"
