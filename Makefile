@@ -52,6 +52,10 @@ generate: ## Generate deepcopy functions, CRDs and RBAC
 	$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd
 	$(TOOL) controller-gen rbac:roleName=leno-manager paths=./controllers/... output:rbac:artifacts:config=config/rbac
 
+.PHONY: bundle
+bundle: ## Generate the bundle for OLM from config/default
+	$(TOOL) kustomize build config/default | go run ./hack/bundle -version $(VERSION) -example config/samples/mesh.yaml -out bundle
+
 ##@ Test
 .PHONY: test
 test: vet ## Unit, golden and in-process tests, with the race detector: no root, no cluster, no network
@@ -68,8 +72,9 @@ lint: ## golangci-lint
 	$(TOOL) golangci-lint run ./...
 
 .PHONY: check-generated
-check-generated: generate ## Fail when generated files are not what the sources say
-	git diff --exit-code -- api config
+check-generated: generate bundle ## Fail when generated files are not what the sources say
+	git diff --exit-code -- api config bundle
+	@test -z "$$(git ls-files --others -- bundle)" || { git ls-files --others -- bundle; echo "commit these generated files"; exit 1; }
 
 .PHONY: test-api
 test-api: $(BIN)/cluster ## Tests against a real API server
