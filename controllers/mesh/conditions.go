@@ -134,7 +134,7 @@ func injection(w Webhook) metav1.Condition {
 	switch {
 	case !w.Exists:
 		return failed(v1alpha1.MeshInjectionReady, "WebhookMissing",
-			"MutatingWebhookConfiguration %s does not exist: new pods get no sidecars. Apply config/default", WebhookName)
+			"MutatingWebhookConfiguration %s does not exist: new pods get no sidecars. Apply config/default, or config/overlays/olm where OLM installed Leno", WebhookName)
 	case !w.Trusted:
 		return failed(v1alpha1.MeshInjectionReady, "CABundleMissing",
 			"MutatingWebhookConfiguration %s has no CA bundle yet: new pods of the mesh are held. If that stays so, see whether cert-manager's CA injector runs", WebhookName)
