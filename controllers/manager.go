@@ -24,11 +24,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
-	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/controllers/certificates"
 	"github.com/leno-mesh/leno/controllers/feed"
 	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
@@ -36,6 +33,7 @@ import (
 	"github.com/leno-mesh/leno/controllers/webhook"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/pipeline"
+	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/xds/server"
 )
 
@@ -176,8 +174,7 @@ func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Mana
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme,
-		gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install,
+		clientgoscheme.AddToScheme, snapshot.AddToScheme, cmapi.AddToScheme, xv1alpha1.Install,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("scheme: %w", err)

@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -31,30 +32,25 @@ func (k *chainKeeper) Reconcile(ctx context.Context, _ reconcile.Request) (ctrl.
 }
 
 func (k *chainKeeper) ensure(ctx context.Context, want client.Object) error {
-	key := client.ObjectKeyFromObject(want)
 	switch want := want.(type) {
 	case *cmapi.Issuer:
-		var have cmapi.Issuer
-		if err := k.reader.Get(ctx, key, &have); err != nil {
-			return k.createIf(ctx, err, want)
-		}
-		if equality.Semantic.DeepEqual(have.Spec, want.Spec) {
-			return nil
-		}
-		have.Spec = want.Spec
-		return k.client.Update(ctx, &have)
+		return ensureSpec(ctx, k, want, &cmapi.Issuer{}, func(i *cmapi.Issuer) *cmapi.IssuerSpec { return &i.Spec })
 	case *cmapi.Certificate:
-		var have cmapi.Certificate
-		if err := k.reader.Get(ctx, key, &have); err != nil {
-			return k.createIf(ctx, err, want)
-		}
-		if equality.Semantic.DeepEqual(have.Spec, want.Spec) {
-			return nil
-		}
-		have.Spec = want.Spec
-		return k.client.Update(ctx, &have)
+		return ensureSpec(ctx, k, want, &cmapi.Certificate{}, func(c *cmapi.Certificate) *cmapi.CertificateSpec { return &c.Spec })
 	}
-	return fmt.Errorf("not a kind of the chain")
+	return errors.New("not a kind of the chain")
+}
+
+// ensureSpec makes the object, or gives it the wanted spec; have is an empty one to read into.
+func ensureSpec[T client.Object, S any](ctx context.Context, k *chainKeeper, want, have T, spec func(T) *S) error {
+	if err := k.reader.Get(ctx, client.ObjectKeyFromObject(want), have); err != nil {
+		return k.createIf(ctx, err, want)
+	}
+	if equality.Semantic.DeepEqual(spec(have), spec(want)) {
+		return nil
+	}
+	*spec(have) = *spec(want)
+	return k.client.Update(ctx, have)
 }
 
 func (k *chainKeeper) createIf(ctx context.Context, err error, want client.Object) error {

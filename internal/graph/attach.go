@@ -9,6 +9,7 @@ import (
 
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/status"
+	"github.com/leno-mesh/leno/internal/status/routestatus"
 )
 
 // tables collects what is attached to each port of each Service before it is put in order.
@@ -34,11 +35,11 @@ func attach(routes []*route, services map[mesh.Name]*mesh.Service, refs *referen
 		want := status.Want{Kind: "HTTPRoute", Name: r.name, Generation: r.object.Generation}
 		for _, ref := range r.object.Spec.ParentRefs {
 			parent, ours := parentOf(ref, r.name.Namespace)
-			if !ours || slices.ContainsFunc(want.Parents, func(p status.Parent) bool { return p.Ref == parentRef(ref) }) {
+			if !ours || slices.ContainsFunc(want.Parents, func(p status.Parent) bool { return p.Ref == routestatus.Ref(ref) }) {
 				continue
 			}
 			want.Parents = append(want.Parents, status.Parent{
-				Ref: parentRef(ref), Conditions: all.attach(r, ref, parent, services[parent], refs),
+				Ref: routestatus.Ref(ref), Conditions: all.attach(r, ref, parent, services[parent], refs),
 			})
 		}
 		wants = append(wants, want)
@@ -152,15 +153,4 @@ func wantedPort(ref gatewayv1.ParentReference) string {
 		return "at all"
 	}
 	return strings.Join(parts, " ")
-}
-
-func parentRef(ref gatewayv1.ParentReference) status.ParentRef {
-	out := status.ParentRef{
-		Group: deref(ref.Group), Kind: deref(ref.Kind), Namespace: deref(ref.Namespace), Name: string(ref.Name),
-		SectionName: deref(ref.SectionName),
-	}
-	if ref.Port != nil {
-		out.Port = uint16(*ref.Port)
-	}
-	return out
 }

@@ -76,6 +76,18 @@ func Upsert(obj Object) Event {
 // Delete says that an object is gone.
 func Delete(kind Kind, name mesh.Name) Event { return Event{Ref: Ref{Kind: kind, Name: name}} }
 
+// AddToScheme makes the types of all kinds known to a scheme.
+func AddToScheme(s *runtime.Scheme) error {
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, discoveryv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install, v1alpha1.AddToScheme,
+	} {
+		if err := add(s); err != nil {
+			return fmt.Errorf("snapshot: scheme: %w", err)
+		}
+	}
+	return nil
+}
+
 // KindOf finds the kind of a typed object; false for types that no Snapshot holds.
 func KindOf(obj runtime.Object) (Kind, bool) {
 	switch obj.(type) {

@@ -82,8 +82,8 @@ var ruleCases = map[string]struct {
 			ResponseHeaders: &mesh.HeaderChange{Remove: []string{"Server"}},
 		}},
 		want: config.Action{
-			RequestHeaders: &config.HeaderChange{Set: []config.Header{{Name: "x-a", Value: "100%"}}, Add: []config.Header{{Name: "x-b", Value: "%REQ(x)%"}, {Name: "x-a", Value: ""}}, Remove: []string{"x-c"}},
-			ResponseHeader: &config.HeaderChange{Remove: []string{"server"}}, Backends: oneWant,
+			RequestHeaders:  &config.HeaderChange{Set: []config.Header{{Name: "x-a", Value: "100%"}}, Add: []config.Header{{Name: "x-b", Value: "%REQ(x)%"}, {Name: "x-a", Value: ""}}, Remove: []string{"x-c"}},
+			ResponseHeaders: &config.HeaderChange{Remove: []string{"server"}}, Backends: oneWant,
 		},
 	},
 	"redirect": {
@@ -141,10 +141,10 @@ var ruleCases = map[string]struct {
 		}), filtered(mesh.Filters{Redirect: &mesh.Redirect{Scheme: "https", Status: 302, Port: 1, Hostname: "h", Path: &mesh.PathChange{Full: text("")}}})}},
 		want: config.Action{Backends: []config.Backend{{
 			Cluster: "shop/cart:80", Weight: 1,
-			RequestHeaders: &config.HeaderChange{Add: []config.Header{{Name: "a", Value: "1"}}},
-			ResponseHeader: &config.HeaderChange{Set: []config.Header{{Name: "b", Value: "2"}}},
-			Rewrite:        &config.Rewrite{Hostname: "h", Path: &config.PathChange{Prefix: text("/")}},
-			Mirrors:        []config.Mirror{{Cluster: "shop/cart-v2:80", Numerator: 500_000, Denominator: 1_000_000}},
+			RequestHeaders:  &config.HeaderChange{Add: []config.Header{{Name: "a", Value: "1"}}},
+			ResponseHeaders: &config.HeaderChange{Set: []config.Header{{Name: "b", Value: "2"}}},
+			Rewrite:         &config.Rewrite{Hostname: "h", Path: &config.PathChange{Prefix: text("/")}},
+			Mirrors:         []config.Mirror{{Cluster: "shop/cart-v2:80", Numerator: 500_000, Denominator: 1_000_000}},
 		}, {
 			Cluster: "shop/cart:80", Weight: 1,
 			Redirect: &config.Redirect{Scheme: "https", Status: 302, Port: 1, Hostname: "h", Path: &config.PathChange{Full: text("/")}},

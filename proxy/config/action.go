@@ -43,11 +43,11 @@ func decodeForward(m *message, match Match, a *Action, extras *object) {
 // decodeBackend reads a WeightedCluster.ClusterWeight and what metadata says beyond it.
 func decodeBackend(m *message, extra *object) Backend {
 	b := Backend{
-		Cluster:        m.text(1, "name"),
-		Weight:         uint32(m.wrapped(2, "weight")),
-		RequestHeaders: decodeHeaders(m, 4, 9),
-		ResponseHeader: decodeHeaders(m, 5, 6),
-		Fail:           decodeFailure(extra.object("fail")),
+		Cluster:         m.text(1, "name"),
+		Weight:          uint32(m.wrapped(2, "weight")),
+		RequestHeaders:  decodeHeaders(m, 4, 9),
+		ResponseHeaders: decodeHeaders(m, 5, 6),
+		Fail:            decodeFailure(extra.object("fail")),
 	}
 	if b.Fail != nil {
 		b.Cluster = ""

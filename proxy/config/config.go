@@ -119,16 +119,16 @@ type ValueMatch struct {
 
 // Action is what happens to a selected request: Fail, else Redirect, else one of Backends by weight.
 type Action struct {
-	Origin         Origin
-	RequestHeaders *HeaderChange
-	ResponseHeader *HeaderChange
-	Redirect       *Redirect
-	Rewrite        *Rewrite
-	Mirrors        []Mirror
-	Backends       []Backend // total weight 0: 500
-	Timeout        time.Duration
-	BackendTimeout time.Duration
-	Fail           *Failure
+	Origin          Origin
+	RequestHeaders  *HeaderChange
+	ResponseHeaders *HeaderChange
+	Redirect        *Redirect
+	Rewrite         *Rewrite
+	Mirrors         []Mirror
+	Backends        []Backend // total weight 0: 500
+	Timeout         time.Duration
+	BackendTimeout  time.Duration
+	Fail            *Failure
 }
 
 // Failure is an answer that stands for a configuration mistake.
@@ -179,14 +179,14 @@ type Mirror struct {
 
 // Backend is one destination of an action.
 type Backend struct {
-	Cluster        string
-	Weight         uint32
-	RequestHeaders *HeaderChange
-	ResponseHeader *HeaderChange
-	Redirect       *Redirect
-	Rewrite        *Rewrite
-	Mirrors        []Mirror
-	Fail           *Failure // answers the requests that the weights give to this backend
+	Cluster         string
+	Weight          uint32
+	RequestHeaders  *HeaderChange
+	ResponseHeaders *HeaderChange
+	Redirect        *Redirect
+	Rewrite         *Rewrite
+	Mirrors         []Mirror
+	Fail            *Failure // answers the requests that the weights give to this backend
 }
 
 // Cluster is a group of equal endpoints.

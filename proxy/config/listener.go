@@ -3,6 +3,8 @@ package config
 import (
 	"math"
 	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Full names of the messages in a listener's Anys.
@@ -28,13 +30,7 @@ func decodeListener(name string, body []byte) (*Listener, error) {
 			m.fail("has no cluster in its metadata %s", keyListener)
 		}
 		for _, f := range m.subs(9, "listener_filters") {
-			f.ignore(1) // name
-			if kind, config := f.anything(3, "typed_config"); kind != httpInspector {
-				f.fail("is a %q, which this proxy does not support", kind)
-			} else {
-				config.done()
-			}
-			f.done()
+			f.only(httpInspector, 3)
 		}
 		for _, chain := range m.subs(3, "filter_chains") {
 			decodeChain(chain, l)
@@ -81,19 +77,24 @@ func decodeChain(m *message, l *Listener) {
 	m.done()
 }
 
+// only refuses a filter of another type; number is that of its typed_config, which must be empty.
+func (m *message) only(want string, number protowire.Number) {
+	m.ignore(1) // name
+	if kind, config := m.anything(number, "typed_config"); kind != want {
+		m.fail("is a %q, which this proxy does not support", kind)
+	} else {
+		config.done()
+	}
+	m.done()
+}
+
 func decodeManager(m *message, l *Listener) {
 	m.ignore(
 		1, // codec_type: follows from the listener's protocol
 		2, // stat_prefix
 	)
 	for _, f := range m.subs(5, "http_filters") {
-		f.ignore(1) // name
-		if kind, config := f.anything(4, "typed_config"); kind != httpRouter {
-			f.fail("is a %q, which this proxy does not support", kind)
-		} else {
-			config.done()
-		}
-		f.done()
+		f.only(httpRouter, 4)
 	}
 	m.ignore(23) // upgrade_configs: any upgrade is passed on
 	if rds := m.sub(3, "rds"); rds != nil {

@@ -53,7 +53,7 @@ func decodeRoute(m *message) Entry {
 	md := m.filterMetadata(4)
 	a.Origin = md.origin()
 	a.RequestHeaders = decodeHeaders(m, 9, 12)
-	a.ResponseHeader = decodeHeaders(m, 10, 11)
+	a.ResponseHeaders = decodeHeaders(m, 10, 11)
 	switch {
 	case m.has(2):
 		decodeForward(m.sub(2, "route"), e.Match, a, md[keyBackends])

@@ -18,13 +18,13 @@ func TestRoutesDecide(t *testing.T) {
 	w, b := one(t)
 	w.route(
 		config.Entry{Match: config.Match{PathKind: config.PathPrefix, Path: "/old"}, Action: &config.Action{
-			Origin:         config.Origin{Kind: "HTTPRoute", Namespace: "ns", Name: "r", Rule: "0"},
-			RequestHeaders: &config.HeaderChange{Set: []config.Header{{Name: "x-set", Value: "rule"}}, Add: []config.Header{{Name: "x-add", Value: "a"}}, Remove: []string{"x-bad"}},
-			ResponseHeader: &config.HeaderChange{Set: []config.Header{{Name: "x-resp", Value: "rule"}}},
-			Rewrite:        &config.Rewrite{Hostname: "inner", Path: &config.PathChange{Prefix: ptr("/new")}},
+			Origin:          config.Origin{Kind: "HTTPRoute", Namespace: "ns", Name: "r", Rule: "0"},
+			RequestHeaders:  &config.HeaderChange{Set: []config.Header{{Name: "x-set", Value: "rule"}}, Add: []config.Header{{Name: "x-add", Value: "a"}}, Remove: []string{"x-bad"}},
+			ResponseHeaders: &config.HeaderChange{Set: []config.Header{{Name: "x-resp", Value: "rule"}}},
+			Rewrite:         &config.Rewrite{Hostname: "inner", Path: &config.PathChange{Prefix: ptr("/new")}},
 			Backends: []config.Backend{{Cluster: "c", Weight: 1,
-				RequestHeaders: &config.HeaderChange{Set: []config.Header{{Name: "x-set", Value: "backend"}}},
-				ResponseHeader: &config.HeaderChange{Add: []config.Header{{Name: "x-resp", Value: "backend"}}}}},
+				RequestHeaders:  &config.HeaderChange{Set: []config.Header{{Name: "x-set", Value: "backend"}}},
+				ResponseHeaders: &config.HeaderChange{Add: []config.Header{{Name: "x-resp", Value: "backend"}}}}},
 		}},
 		config.Entry{Match: config.Match{PathKind: config.PathExact, Path: "/moved"}, Action: &config.Action{
 			Redirect: &config.Redirect{Scheme: "https", Status: 301}}},

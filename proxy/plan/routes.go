@@ -53,8 +53,8 @@ func compose(a *config.Action, b *config.Backend, matched string) Backend {
 	// Mirrors get what the backend gets, so they come after all of the above.
 	out.Mirrors = append(mirror.Compile(a.Mirrors), mirror.Compile(b.Mirrors)...)
 	// Responses pass the same way as requests, rule before backend: specific things win here too.
-	out.Response = appendResponse(out.Response, headers.Compile(a.ResponseHeader))
-	out.Response = appendResponse(out.Response, headers.Compile(b.ResponseHeader))
+	out.Response = appendResponse(out.Response, headers.Compile(a.ResponseHeaders))
+	out.Response = appendResponse(out.Response, headers.Compile(b.ResponseHeaders))
 	return out
 }
 
@@ -157,7 +157,7 @@ func newRule(a *config.Action, matched string) *Rule {
 		weights[i] = a.Backends[i].Weight
 	}
 	r.choice = route.NewChoice(weights)
-	r.Response = appendResponse(nil, headers.Compile(a.ResponseHeader))
+	r.Response = appendResponse(nil, headers.Compile(a.ResponseHeaders))
 	return r
 }
 

@@ -121,24 +121,20 @@ func (r *Records) Connection(record *telemetry.Connection) {
 
 // Requests in one direction so far.
 func (r *Records) Requests(direction telemetry.Direction) []telemetry.Request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []telemetry.Request
-	for _, record := range r.requests {
-		if record.Direction == direction {
-			out = append(out, record)
-		}
-	}
-	return out
+	return only(r, &r.requests, func(record telemetry.Request) bool { return record.Direction == direction })
 }
 
 // Connections in one direction so far.
 func (r *Records) Connections(direction telemetry.Direction) []telemetry.Connection {
+	return only(r, &r.connections, func(record telemetry.Connection) bool { return record.Direction == direction })
+}
+
+func only[R any](r *Records, records *[]R, want func(R) bool) []R {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []telemetry.Connection
-	for _, record := range r.connections {
-		if record.Direction == direction {
+	var out []R
+	for _, record := range *records {
+		if want(record) {
 			out = append(out, record)
 		}
 	}

@@ -10,15 +10,10 @@ import (
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
-	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/snapshot"
 )
 
@@ -67,10 +62,7 @@ var decoder = newDecoder()
 
 func newDecoder() *json.Serializer {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, discoveryv1.AddToScheme,
-		gatewayv1.Install, gatewayv1beta1.Install, v1alpha1.AddToScheme,
-	} {
+	for _, add := range []func(*runtime.Scheme) error{snapshot.AddToScheme, appsv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			panic(fmt.Sprintf("manifest: scheme: %v", err))
 		}

@@ -116,7 +116,7 @@ func clip(message string) string {
 // find looks for the entry of a parent; nil if there is none.
 func find(parents []gatewayv1.RouteParentStatus, ref status.ParentRef) *gatewayv1.RouteParentStatus {
 	for i := range parents {
-		if plain(parents[i].ParentRef) == ref {
+		if Ref(parents[i].ParentRef) == ref {
 			return &parents[i]
 		}
 	}
@@ -141,7 +141,8 @@ func reference(ref status.ParentRef) gatewayv1.ParentReference {
 	return out
 }
 
-func plain(ref gatewayv1.ParentReference) status.ParentRef {
+// Ref is a route's reference to a parent in plain words: what is not there is empty.
+func Ref(ref gatewayv1.ParentReference) status.ParentRef {
 	out := status.ParentRef{
 		Group: text(ref.Group), Kind: text(ref.Kind), Namespace: text(ref.Namespace), Name: string(ref.Name),
 		SectionName: text(ref.SectionName),

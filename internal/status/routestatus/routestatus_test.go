@@ -138,7 +138,7 @@ func TestReferencesAreTakenApartAsTheyArePutTogether(t *testing.T) {
 		{Kind: "Service", Name: "web"},
 		{Kind: "Service", Namespace: "shop", Name: "web", SectionName: "http", Port: 65535},
 	} {
-		if got := plain(reference(ref)); got != ref {
+		if got := Ref(reference(ref)); got != ref {
 			t.Errorf("got %+v, want %+v", got, ref)
 		}
 	}
