@@ -134,7 +134,4 @@ func (s *Server) Drain() {
 	}
 }
 
-// Active is the number of requests in progress.
-func (s *Server) Active() int64 { return s.inFlight.Load() }
-
 var past = time.Unix(1, 0)

@@ -113,7 +113,8 @@ func TestUnknownDestination(t *testing.T) {
 
 // TestRotation: connections stay open while certificates are renewed several times over.
 func TestRotation(t *testing.T) {
-	m := inproc.Start(t, inproc.Options{Lifetime: time.Second}, inproc.Shop)
+	// Certificates count in whole seconds: this leaves at least one between renewal and end, on a slow machine too.
+	m := inproc.Start(t, inproc.Options{Lifetime: 4 * time.Second}, inproc.Shop)
 	conn, in := dial(t, m.Pod("client").Address(t, "catalog-v1:9000"))
 	if got, err := in.ReadString('\n'); err != nil || got != inproc.Greeting {
 		t.Fatalf("greeted with %q, %v", got, err)
