@@ -46,19 +46,19 @@ func (p *printer) problems(problems []manifest.Problem) {
 func (p *printer) status(wants []status.Want) {
 	var out bytes.Buffer
 	out.WriteString("\n")
-	StatusTable(&out, wants)
+	statusTable(&out, wants)
 	out.WriteString("\n")
 	p.write(out.String())
 }
 
 func (p *printer) overview(plan *local.Plan, paths []string) {
 	var out bytes.Buffer
-	Overview(&out, plan, paths)
+	overview(&out, plan, paths)
 	p.write(out.String())
 }
 
-// Overview says what runs, where it is found, and what to try.
-func Overview(out io.Writer, plan *local.Plan, paths []string) {
+// overview says what runs, where it is found, and what to try.
+func overview(out io.Writer, plan *local.Plan, paths []string) {
 	fmt.Fprintf(out, "\nThe mesh is up: %d pods, each with a sidecar of its own.\n\n", len(plan.Pods))
 	table := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(table, "NAMESPACE\tSERVICE\tADDRESS\tPODS")

@@ -10,8 +10,8 @@ import (
 	"github.com/leno-mesh/leno/internal/status"
 )
 
-// StatusTable prints the conditions of routes as "kubectl get" would: one line per route and parent.
-func StatusTable(out io.Writer, wants []status.Want) {
+// statusTable prints the conditions of routes as "kubectl get" would: one line per route and parent.
+func statusTable(out io.Writer, wants []status.Want) {
 	table := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(table, "NAMESPACE\tNAME\tPARENT\tACCEPTED\tRESOLVEDREFS\tREASON")
 	for _, want := range wants {

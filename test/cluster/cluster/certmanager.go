@@ -76,8 +76,7 @@ func (h Harness) CertManager(ctx context.Context, autoApprove bool) error {
 		}
 		return wait(ctx, time.Minute, func(context.Context) error {
 			// The webhook answers only once cainjector has told the API server whom to trust.
-			_, err := h.kubectl(c, s, probeIssuer, "create", "--dry-run=server", "-f", "-")
-			return err
+			return h.kubectl(c, s, probeIssuer, "create", "--dry-run=server", "-f", "-")
 		})
 	})
 }

@@ -46,7 +46,6 @@ func (h Harness) GatewayAPI(_ context.Context, channel string) error {
 		if err := h.apply(c, s, crds.String()); err != nil {
 			return err
 		}
-		_, err := h.kubectl(c, s, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-		return err
+		return h.kubectl(c, s, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 	})
 }

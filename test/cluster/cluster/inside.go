@@ -49,27 +49,26 @@ func (h Harness) Kubeconfig() (string, error) {
 	return c.Kubeconfig(), err
 }
 
-// kubectl runs kubectl inside and returns its output.
-func (h Harness) kubectl(c layout.Cluster, s state, stdin string, args ...string) (string, error) {
+// kubectl runs kubectl inside. Its output is in the error.
+func (h Harness) kubectl(c layout.Cluster, s state, stdin string, args ...string) error {
 	cmd, err := host.Wrap(host.Command{
 		NetNS: c.ControlPlane().NetNS, Path: filepath.Join(s.Programs.Kube, "kubectl"),
 		Args: append([]string{"kubectl"}, args...), Env: environment(c, s),
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return string(out), fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
-	return string(out), nil
+	return nil
 }
 
 // apply is server-side: large definitions do not fit into the annotation that client-side apply writes.
 func (h Harness) apply(c layout.Cluster, s state, manifest string) error {
-	_, err := h.kubectl(c, s, manifest, "apply", "--server-side", "--force-conflicts", "--field-manager=leno-cluster", "-f", "-")
-	return err
+	return h.kubectl(c, s, manifest, "apply", "--server-side", "--force-conflicts", "--field-manager=leno-cluster", "-f", "-")
 }
 
 // Image builds an image, loads it into every node and returns its full name.

@@ -178,17 +178,22 @@ func Alive(path string) int {
 func processesBelow(dir string) []int {
 	var pids []int
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() {
-			return nil // cgroups vanish while we look
-		}
-		raw, _ := os.ReadFile(filepath.Join(path, "cgroup.procs"))
-		for _, field := range strings.Fields(string(raw)) {
-			if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
-				pids = append(pids, pid)
-			}
+		if err == nil && e.IsDir() { // cgroups vanish while we look
+			pids = append(pids, processesIn(path)...)
 		}
 		return nil
 	})
+	return pids
+}
+
+func processesIn(dir string) []int {
+	var pids []int
+	raw, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	for field := range strings.FieldsSeq(string(raw)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
 	return pids
 }
 

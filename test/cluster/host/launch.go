@@ -100,8 +100,13 @@ func ReadProcess(recordFile string) (p Process, ok bool) {
 	if _, err := fmt.Sscan(string(raw), &p.PID, &p.Start); err != nil {
 		return p, false
 	}
+	return p, p.alive()
+}
+
+// alive tells whether the recorded process, and not another one of its number, runs.
+func (p Process) alive() bool {
 	start, err := startTime(p.PID)
-	return p, err == nil && start == p.Start
+	return err == nil && start == p.Start
 }
 
 // startTime is an error for a process that is gone or a zombie.
@@ -120,7 +125,7 @@ func startTime(pid int) (uint64, error) {
 
 // Kill ends the process with the signal if it is still the recorded one.
 func (p Process) Kill(signal syscall.Signal) error {
-	if start, err := startTime(p.PID); err != nil || start != p.Start {
+	if !p.alive() {
 		return nil
 	}
 	if err := syscall.Kill(p.PID, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
