@@ -160,21 +160,6 @@ func RemoveCgroup(path string, deadline time.Duration) (int, error) {
 	return len(killed), nil
 }
 
-// Alive counts the processes in the cgroup and below.
-func Alive(path string) int {
-	hs, err := Hierarchies()
-	if err != nil {
-		return 0
-	}
-	pids := map[int]bool{}
-	for _, h := range hs {
-		for _, pid := range processesBelow(filepath.Join(h.Mount, path)) {
-			pids[pid] = true
-		}
-	}
-	return len(pids)
-}
-
 func processesBelow(dir string) []int {
 	var pids []int
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
