@@ -58,9 +58,15 @@ bundle: ## Generate the bundle for OLM from config/default
 
 ##@ Test
 .PHONY: test
-test: vet ## Unit, golden and in-process tests, with the race detector: no root, no cluster, no network
+test: vet c-compiler ## Unit, golden and in-process tests, with the race detector: no root, no cluster, no network
 	CGO_ENABLED=1 go test -race ./...
 	go test -C test/cluster ./...
+
+# The race detector needs one.
+.PHONY: c-compiler
+c-compiler:
+	@command -v gcc >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qy gcc libc6-dev; } || \
+	  { echo "the race detector needs a C compiler: as root, apt-get install gcc libc6-dev"; exit 1; }
 
 .PHONY: vet
 vet: ## go vet and gofmt, of all modules and build tags
