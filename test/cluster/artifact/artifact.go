@@ -184,18 +184,35 @@ func hashSources(h io.Writer, dir string) error {
 	return nil
 }
 
-// Lock takes an exclusive lock on the file, waiting for it, and returns the function that gives it up.
+// Lock takes an exclusive lock on the file, waiting for it, and returns the function that gives it up. Who holds it may
+// remove the file: whoever waited for it then takes the next one.
 func Lock(path string) (func(), error) {
+	for {
+		f, err := lockOnce(path)
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		held, err := f.Stat()
+		if err == nil {
+			if there, err := os.Stat(path); err == nil && os.SameFile(held, there) {
+				return func() { f.Close() }, nil
+			}
+		}
+		f.Close()
+	}
+}
+
+func lockOnce(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, err
 	}
-	return func() { f.Close() }, nil
+	return f, nil
 }

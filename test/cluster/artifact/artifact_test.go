@@ -46,3 +46,27 @@ func TestOneInstallPerModule(t *testing.T) {
 		t.Errorf("groups %q", groups)
 	}
 }
+
+func TestLockSurvivesRemoval(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	first, err := Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error)
+	go func() {
+		second, err := Lock(path)
+		if err == nil {
+			defer second()
+			_, err = os.Stat(path) // the lock is on the file that others will find
+		}
+		got <- err
+	}()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	first()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}

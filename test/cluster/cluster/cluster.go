@@ -80,7 +80,9 @@ func (h Harness) step(name string, f func() error) error {
 }
 
 // lock makes up and down of one cluster wait for each other.
-func (h Harness) lock() (func(), error) { return artifact.Lock(filepath.Join(h.Root, h.Name+".lock")) }
+func (h Harness) lock() (func(), error) { return artifact.Lock(h.lockFile()) }
+
+func (h Harness) lockFile() string { return filepath.Join(h.Root, h.Name+".lock") }
 
 func (h Harness) record(c layout.Cluster, daemon string) string {
 	return filepath.Join(c.Dir, "processes", daemon)

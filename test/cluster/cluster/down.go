@@ -29,7 +29,14 @@ func (h Harness) Down() error {
 	if err := h.step("cluster "+h.Name+" removed", func() error { return h.clean(c) }); err != nil {
 		return err
 	}
-	return h.lastOneOut()
+	if err := h.lastOneOut(); err != nil {
+		return err
+	}
+	if err := os.Remove(h.lockFile()); err != nil {
+		return err
+	}
+	_ = os.Remove(h.Root) // fails, as it should, while another cluster has something there
+	return nil
 }
 
 // clean needs no record of what was made: everything bears the cluster's name or lies in its folder.
