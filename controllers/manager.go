@@ -3,7 +3,6 @@
 package controllers
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -29,6 +28,7 @@ import (
 	"github.com/leno-mesh/leno/controllers/certificates"
 	"github.com/leno-mesh/leno/controllers/feed"
 	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
+	"github.com/leno-mesh/leno/controllers/replica"
 	"github.com/leno-mesh/leno/controllers/status"
 	"github.com/leno-mesh/leno/controllers/webhook"
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -98,7 +98,7 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	for _, add := range []func() error{
 		func() error { return registerWebhook(rc, mgr, c) },
 		func() error { return meshcontroller.Setup(mgr) },
-		func() error { return mgr.Add(everyReplica(pipe.Run)) },
+		func() error { return mgr.Add(replica.Every(pipe.Run)) },
 		func() error { return mgr.Add(feed.New(mgr.GetCache(), mgr.GetRESTMapper(), pipe)) },
 		func() error {
 			return mgr.Add(&grpcServer{address: c.ProxyAddress, trust: trust, ads: ads, enrol: enrol, bound: c.Bound})
@@ -197,12 +197,3 @@ func classicCluster(rc *rest.Config) (bool, error) {
 	minor, unreadable := strconv.Atoi(strings.TrimRight(version.Minor, "+"))
 	return unreadable == nil && version.Major == "1" && minor < 29, nil
 }
-
-// everyReplica is a Runnable that does not wait for leadership.
-type everyReplica func(context.Context) error
-
-// Start runs it.
-func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
-
-// NeedLeaderElection is false.
-func (everyReplica) NeedLeaderElection() bool { return false }

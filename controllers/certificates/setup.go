@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/controllers/replica"
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/mesh"
 )
@@ -67,7 +68,7 @@ func Setup(mgr manager.Manager, o Options) (*Parts, error) {
 			return nil, fmt.Errorf("certificates: %w", err)
 		}
 	}
-	return parts, mgr.Add(everyReplica(func(ctx context.Context) error {
+	return parts, mgr.Add(replica.Every(func(ctx context.Context) error {
 		if !served.Wait(ctx, mgr.GetRESTMapper(), served.Issuer, served.Certificate, served.CertificateRequest) {
 			return nil // shutting down
 		}
@@ -89,7 +90,7 @@ func withCertManager(ctx context.Context, mgr manager.Manager, signer *Signer, p
 		return fmt.Errorf("cache of cert-manager's kinds: %w", err)
 	}
 	// A cache of chosen namespaces waits for leadership when added as it is; every replica signs.
-	if err := mgr.Add(everyReplica(requests.Start)); err != nil {
+	if err := mgr.Add(replica.Every(requests.Start)); err != nil {
 		return err
 	}
 	if err := deliver(ctx, requests, signer); err != nil {
@@ -106,15 +107,6 @@ func withCertManager(ctx context.Context, mgr manager.Manager, signer *Signer, p
 	}
 	return nil
 }
-
-// everyReplica is a Runnable that does not wait for leadership.
-type everyReplica func(context.Context) error
-
-// Start runs it.
-func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
-
-// NeedLeaderElection is false.
-func (everyReplica) NeedLeaderElection() bool { return false }
 
 // deliver tells the signer of every change of a CertificateRequest.
 func deliver(ctx context.Context, from cache.Cache, signer *Signer) error {
