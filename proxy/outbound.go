@@ -112,11 +112,14 @@ func (p *Proxy) detect(ctx context.Context, conn net.Conn, f flow) {
 	}
 	start := time.Now()
 	seen, verdict, err := detect.Sniff(conn, wait)
-	p.opts.Counters.Detected(f.direction, verdict.Kind.String(), time.Since(start))
+	declared := f.destination.Protocol == config.HTTP
+	if !declared { // a declared protocol is not detected, and its clients may rest before they speak
+		p.opts.Counters.Detected(f.direction, verdict.Kind.String(), time.Since(start))
+	}
 	if err != nil {
 		return
 	}
-	if f.destination.Protocol == config.HTTP {
+	if declared {
 		p.declaredHTTP(ctx, seen, verdict, f)
 		return
 	}
