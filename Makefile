@@ -98,7 +98,6 @@ test-netns: ## Redirection of traffic, in a network namespace of its own (root, 
 
 .PHONY: test-e2e
 test-e2e: test-netns test-api echo-image ## The real cluster end to end, with the mesh conformance tests (root, Linux)
-	go vet -tags e2e ./test/e2e
 	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
 	cd test/e2e && $(CLUSTER) exec -- $(CURDIR)/$(BIN)/e2e.test -test.v -test.timeout 25m
 	$(MAKE) conformance
