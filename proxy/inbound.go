@@ -40,7 +40,7 @@ func (p *Proxy) inbound(ctx context.Context, conn net.Conn) {
 	switch {
 	case in.Strict:
 		wait = strictWait
-	case f.destination.Protocol == config.HTTP:
+	case declaresHTTP(f.destination.Protocol):
 		wait = forward.DefaultIdle // HTTP clients speak first, when they like
 	}
 	start := time.Now()
@@ -73,8 +73,12 @@ func (p *Proxy) mutual(ctx context.Context, conn *detect.Conn, f flow) {
 	defer func() { _ = secured.Close() }()
 	f.mtls = true
 	f.source = config.Workload{Namespace: peer.ID.Namespace, Name: peer.ID.ServiceAccount, Identity: peer.ID.String()}
-	if peer.ALPN == tlsx.HTTP1 {
+	switch peer.ALPN {
+	case tlsx.HTTP1:
 		p.http(ctx, secured, f)
+		return
+	case tlsx.HTTP2:
+		p.http2(ctx, secured, f)
 		return
 	}
 	f.protocol = string(f.destination.Protocol)
@@ -86,7 +90,7 @@ func (p *Proxy) plainText(ctx context.Context, conn *detect.Conn, verdict detect
 	switch declared := f.destination.Protocol; {
 	case declared == config.Detect:
 		p.serveSeen(ctx, conn, verdict, f)
-	case declared == config.HTTP:
+	case declaresHTTP(declared):
 		p.declaredHTTP(ctx, conn, verdict, f)
 	case verdict.Kind == detect.Silent:
 		f.protocol = string(declared)

@@ -83,6 +83,8 @@ func (p *Proxy) lateSpeaker(v detect.Verdict, f flow) func(context.Context, *det
 		return p.mutual // a sidecar whose first packet was lost
 	case v.Kind == detect.HTTP1 && f.destination.Protocol == config.Detect:
 		return func(ctx context.Context, conn *detect.Conn, f flow) { p.http(ctx, conn, f) }
+	case v.Kind == detect.HTTP2 && f.destination.Protocol == config.Detect:
+		return func(ctx context.Context, conn *detect.Conn, f flow) { p.http2(ctx, conn, f) }
 	}
 	return nil
 }

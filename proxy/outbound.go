@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
@@ -37,7 +38,7 @@ func (p *Proxy) outbound(ctx context.Context, conn net.Conn) {
 		p.refuse(telemetry.Outbound, conn, "not_registered")
 	case !registered:
 		p.opaque(ctx, conn, f) // nothing is known: touch nothing
-	case d.Protocol == config.HTTP || d.Protocol == config.Detect:
+	case d.Protocol == config.HTTP || d.Protocol == config.HTTP2 || d.Protocol == config.Detect:
 		p.detect(ctx, conn, f)
 	default:
 		f.protocol = string(d.Protocol)
@@ -85,8 +86,19 @@ func (p *Proxy) refuse(direction telemetry.Direction, conn net.Conn, reason stri
 
 // http serves HTTP/1.1 requests, each under the newest configuration.
 func (p *Proxy) http(ctx context.Context, conn net.Conn, f flow) {
-	last := f.destination
-	p.forward.Serve(ctx, conn, forward.Conn{
+	p.forward.Serve(ctx, conn, p.client(f))
+}
+
+// http2 serves HTTP/2 requests, each under the newest configuration.
+func (p *Proxy) http2(ctx context.Context, conn net.Conn, f flow) {
+	p.forward.ServeHTTP2(ctx, conn, p.client(f))
+}
+
+// client is what is known of who sends requests.
+func (p *Proxy) client(f flow) forward.Conn {
+	var last atomic.Pointer[plan.Destination]
+	last.Store(f.destination)
+	return forward.Conn{
 		Direction: f.direction, Source: f.source, MTLS: f.mtls,
 		Resolve: func() *plan.Destination {
 			now := p.plan.Load()
@@ -94,25 +106,25 @@ func (p *Proxy) http(ctx context.Context, conn net.Conn, f flow) {
 				return now.Inbound(f.to)
 			}
 			if d, _ := now.Outbound(f.to); d != nil {
-				last = d
+				last.Store(d)
 			}
-			return last
+			return last.Load()
 		},
-	})
+	}
 }
 
 // detect serves a connection whose protocol nobody declared, or that may turn out to be another make of HTTP.
 func (p *Proxy) detect(ctx context.Context, conn net.Conn, f flow) {
 	wait := detect.Wait
+	declared := declaresHTTP(f.destination.Protocol)
 	switch {
-	case f.destination.Protocol == config.HTTP:
+	case declared:
 		wait = forward.DefaultIdle // HTTP clients speak first, when they like
 	case p.learnt.ServerFirst(f.to):
 		wait = 0
 	}
 	start := time.Now()
 	seen, verdict, err := detect.Sniff(conn, wait)
-	declared := f.destination.Protocol == config.HTTP
 	if !declared { // a declared protocol is not detected, and its clients may rest before they speak
 		p.opts.Counters.Detected(f.direction, verdict.Kind.String(), time.Since(start))
 	}
@@ -126,8 +138,13 @@ func (p *Proxy) detect(ctx context.Context, conn net.Conn, f flow) {
 	p.serveSeen(ctx, seen, verdict, f)
 }
 
-// declaredHTTP serves a connection to a port that is declared as HTTP. Garbage gets its answer from the codec; HTTP/2 and
-// the application's own TLS pass as they are.
+// declaresHTTP tells whether a port's clients are known to speak HTTP, of whichever version.
+func declaresHTTP(protocol config.Protocol) bool {
+	return protocol == config.HTTP || protocol == config.HTTP2
+}
+
+// declaredHTTP serves a connection to a port that is declared as HTTP. Garbage gets its answer from the codec; the
+// application's own TLS passes as it is.
 func (p *Proxy) declaredHTTP(ctx context.Context, conn *detect.Conn, verdict detect.Verdict, f flow) {
 	switch verdict.Kind {
 	case detect.HTTP2, detect.TLS:
@@ -146,8 +163,7 @@ func (p *Proxy) serveSeen(ctx context.Context, conn *detect.Conn, verdict detect
 	case detect.HTTP1:
 		p.http(ctx, conn, f)
 	case detect.HTTP2:
-		f.protocol = string(config.HTTP2)
-		p.opaque(ctx, conn, f)
+		p.http2(ctx, conn, f)
 	case detect.TLS:
 		f.protocol = string(config.TLS)
 		p.opaque(ctx, conn, f)

@@ -19,6 +19,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/detect"
 	"github.com/leno-mesh/leno/proxy/drain"
 	"github.com/leno-mesh/leno/proxy/forward"
+	"github.com/leno-mesh/leno/proxy/mux"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
 	"github.com/leno-mesh/leno/proxy/tcp"
@@ -84,6 +85,7 @@ type Proxy struct {
 	control Control
 	dialer  *tlsx.Dialer
 	pool    *pool.Pool
+	streams *mux.Pool
 	forward *forward.Server
 	tls     *tlsx.Server
 	learnt  detect.Learnt
@@ -105,7 +107,15 @@ func New(opts Options) *Proxy {
 	p.plan.Store(plan.Next(nil, p.given))
 	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: opts.Dial, Own: opts.Own}
 	p.pool = pool.New(pool.Options{Dialer: p.dialer})
-	p.forward = forward.New(forward.Options{Pool: p.pool, Sink: opts.Sink, Random: opts.Random})
+	p.streams = mux.NewPool(p.dialer, func(why error) {
+		if flood := mux.Flood(why); flood != "" {
+			opts.Counters.Flooded("upstream", flood)
+		}
+	})
+	p.forward = forward.New(forward.Options{
+		Pool: p.pool, Streams: p.streams, Sink: opts.Sink, Random: opts.Random,
+		Flood: func(d telemetry.Direction, reason string) { opts.Counters.Flooded(string(d), reason) },
+	})
 	p.tls = tlsx.NewServer(opts.Identity)
 	p.control = opts.Control(p.Apply)
 	return p
@@ -141,7 +151,9 @@ func (p *Proxy) use() {
 	}
 	p.plan.Store(next)
 	serves := next.Serves()
-	p.pool.Keep(func(t pool.Target) bool { return serves(t.Address, t.Identity) })
+	keep := func(t pool.Target) bool { return serves(t.Address, t.Identity) }
+	p.pool.Keep(keep)
+	p.streams.Keep(keep)
 	if p.opts.OnConfig != nil {
 		p.opts.OnConfig(cfg)
 	}
@@ -201,6 +213,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	closeAll(listeners)
 	cut()
 	p.pool.Close()
+	p.streams.Close()
 	running.Wait()
 	return err
 }

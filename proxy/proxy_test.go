@@ -77,21 +77,6 @@ func TestOpaqueBetweenSidecars(t *testing.T) {
 	}
 }
 
-// gRPC to a port that is declared as plain HTTP works: what is not HTTP/1 is not touched.
-func TestHTTP2OnPortDeclaredHTTP(t *testing.T) {
-	m := newMesh(t)
-	api := m.pod("api", tcpApp(t, echo), nil)
-	web := m.pod("web", netip.AddrPort{}, nil)
-	web.knows(cartService, config.HTTP, api.endpoint())
-	conn := web.dial(cartService)
-	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	_, _ = io.WriteString(conn, preface)
-	_ = conn.(*net.TCPConn).CloseWrite()
-	if got, err := io.ReadAll(conn); string(got) != preface || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
-}
-
 func TestServerFirst(t *testing.T) {
 	m := newMesh(t)
 	mail := m.pod("mail", tcpApp(t, greet), nil)

@@ -90,7 +90,7 @@ var Rules = []Rule{
 		Reason: "requests go through our own codecs",
 	},
 	{
-		From:   []string{"proxy/http1/...", "proxy/msg/...", "proxy/route/...", "proxy/layer/...", "proxy/lb/...", "proxy/pool/...", "proxy/forward/...", "proxy/tcp/...", "proxy/detect/..."},
+		From:   []string{"proxy/http1/...", "proxy/http2/...", "proxy/grpc/...", "proxy/msg/...", "proxy/route/...", "proxy/layer/...", "proxy/lb/...", "proxy/pool/...", "proxy/mux/...", "proxy/forward/...", "proxy/tcp/...", "proxy/detect/..."},
 		Deny:   []string{"net/http"},
 		Reason: "net/http stays out of the data path: it costs four times as much per request",
 	},

@@ -195,10 +195,22 @@ type Cluster struct {
 	Version string
 	Origin  Origin
 	// Service is "namespace/name:port", for metrics.
-	Service   string
-	Protocol  Protocol
+	Service  string
+	Protocol Protocol
+	// HTTP is the version that the endpoints are spoken to in.
+	HTTP      HTTPVersion
 	Endpoints []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
 }
+
+// HTTPVersion says which version of HTTP a cluster's endpoints get.
+type HTTPVersion uint8
+
+// The versions.
+const (
+	SameHTTP  HTTPVersion = iota // what the client speaks
+	HTTP1Only                    // HTTP/1.1
+	HTTP2Only                    // HTTP/2, by prior knowledge
+)
 
 // Endpoint is one address of a cluster.
 type Endpoint struct {

@@ -62,6 +62,25 @@ func (b *body) take(from *reader, out []byte, discard bool) (next []byte, n int,
 	return out, len(decoded), nil
 }
 
+// raw consumes what from holds of the body and returns it without its framing: a view of n octets.
+func (b *body) raw(from *reader) (view []byte, n int, err error) {
+	data := from.data()
+	if b.kind == msg.Sized {
+		n = int(min(b.left, int64(len(data))))
+		from.consume(n)
+		b.left -= int64(n)
+		b.done = b.left == 0
+		return data[:n], n, nil
+	}
+	decoded, used, err := b.chunks.Decode(data[:0], data)
+	if err != nil {
+		return nil, 0, err
+	}
+	from.consume(used)
+	b.done = b.chunks.Done()
+	return decoded, len(decoded), nil
+}
+
 // discardLimit is how much of an unwanted body is read to keep a connection; above that a new one is cheaper.
 const discardLimit = 64 << 10
 

@@ -105,43 +105,34 @@ func (s *session) exchange() bool {
 // handle decides where a request goes and carries it there. An error means that there is no whole answer yet.
 func (s *session) handle(d *plan.Destination) error {
 	x := s.x
-	if string(x.req.Method) == "CONNECT" {
-		return &fail.Error{Kind: fail.Connect}
-	}
 	if x.counted = true; s.srv.inFlight.Add(1) > s.srv.opts.MaxInFlight {
 		return &fail.Error{Kind: fail.Overload}
 	}
-	if d.Routes == nil {
-		return s.forward(d.Cluster)
+	to, err := decide(d, &x.req, s.srv.opts.Random)
+	if x.rule, x.backend = to.rule, to.backend; x.rule != nil {
+		x.rec.Origin = x.rule.Action.Origin
+		s.limit(x.rule.Action.Timeout, fail.RequestTimeout)
 	}
-	rule := d.Routes.Match(&x.req)
-	if rule == nil {
-		return &fail.Error{Kind: fail.NoRoute}
+	switch {
+	case err != nil:
+		return err
+	case to.fail != nil:
+		return s.answerConfigured(to.fail)
+	case to.redirect != nil:
+		return s.answerRedirect(to.redirect, to.response)
 	}
-	x.rule = rule
-	x.rec.Origin = rule.Action.Origin
-	s.limit(rule.Action.Timeout, fail.RequestTimeout)
-	if f := rule.Action.Fail; f != nil {
-		return s.answerConfigured(f)
+	if x.backend != nil {
+		for _, l := range x.backend.Request {
+			l.Request(&x.req)
+		}
 	}
-	if rule.Redirect != nil {
-		return s.answerRedirect(rule.Redirect, rule.Response)
+	switch {
+	case to.cluster == nil:
+		return &fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"}
+	case to.cluster.Config.HTTP == config.HTTP2Only:
+		return s.forward2(to.cluster)
 	}
-	b := rule.Choose(s.srv.opts.Random)
-	if b == nil {
-		return &fail.Error{Kind: fail.BadBackend}
-	}
-	x.backend = b
-	if b.Fail != nil {
-		return s.answerConfigured(b.Fail)
-	}
-	if b.Redirect != nil {
-		return s.answerRedirect(b.Redirect, b.Response)
-	}
-	for _, l := range b.Request {
-		l.Request(&x.req)
-	}
-	return s.forward(d.Lookup(b.Cluster))
+	return s.forward(to.cluster)
 }
 
 // limit shortens the time that is left.
@@ -165,25 +156,16 @@ func (s *session) begin(d *plan.Destination) {
 	x.dest = d
 	x.isHead = string(x.req.Method) == "HEAD"
 	r := &x.rec
-	r.Direction, r.Source, r.MTLS = s.c.Direction, s.c.Source, s.c.MTLS
+	describe(r, &s.c, &x.req, d)
 	r.Protocol, r.Start = "HTTP/1.1", x.start
 	if x.req.Minor == 0 && len(x.req.Method) > 0 {
 		r.Protocol = "HTTP/1.0"
 	}
-	r.Method = method(x.req.Method)
 	if s.c.Direction == telemetry.Inbound {
 		if s.peer == "" {
 			s.peer = s.conn.RemoteAddr().String()
 		}
 		r.Peer = s.peer
-	}
-	if d == nil {
-		return
-	}
-	r.Service, r.Origin, r.Destination = d.Service, d.Origin, d.Receiver
-	if d.AccessLog {
-		// Only an access log shows these; without one they are not worth an allocation.
-		r.Path, r.Authority = string(x.req.Path), string(x.req.Authority)
 	}
 }
 

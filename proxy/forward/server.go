@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/mux"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
 	"github.com/leno-mesh/leno/proxy/telemetry"
@@ -48,9 +49,12 @@ const DefaultMaxInFlight = 20000
 
 // Options configure a Server. Zero values mean the defaults.
 type Options struct {
-	Pool   *pool.Pool
-	Sink   telemetry.Sink
-	Random func() uint64 // for weights and samples
+	Pool    *pool.Pool
+	Streams *mux.Pool // for HTTP/2
+	Sink    telemetry.Sink
+	Random  func() uint64 // for weights and samples
+	// Flood is told of HTTP/2 connections that a defence ended; optional.
+	Flood func(d telemetry.Direction, reason string)
 
 	Idle        time.Duration
 	Header      time.Duration
@@ -64,8 +68,9 @@ type Server struct {
 	draining atomic.Bool
 	mirrors  atomic.Int64
 
-	mu       sync.Mutex // guards sessions
+	mu       sync.Mutex // guards sessions and streams
 	sessions map[*session]struct{}
+	streams  map[*streams]struct{}
 }
 
 // Conn is what is known of a downstream connection.
@@ -93,7 +98,7 @@ func New(opts Options) *Server {
 	if opts.MaxInFlight == 0 {
 		opts.MaxInFlight = DefaultMaxInFlight
 	}
-	return &Server{opts: opts, sessions: map[*session]struct{}{}}
+	return &Server{opts: opts, sessions: map[*session]struct{}{}, streams: map[*streams]struct{}{}}
 }
 
 // Serve serves conn until it ends, and closes it. When ctx ends, the connection is cut at once, and the upstream
@@ -120,6 +125,7 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn, c Conn) {
 // longer. Connections may still be given to Serve; each is served one request.
 func (s *Server) Drain() {
 	s.draining.Store(true)
+	s.drainStreams()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ses := range s.sessions {

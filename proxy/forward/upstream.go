@@ -58,9 +58,6 @@ func (s *session) refusedBehind() error {
 // that no backend has seen it (no connection was made), or where it is idempotent, was sent whole on a reused
 // connection and no byte came back (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
 func (s *session) forward(c *plan.Cluster) error {
-	if c == nil {
-		return &fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"}
-	}
 	x := s.x
 	x.out = http1.AppendRequest(x.out[:0], &x.req)
 	out, n, err := x.body.take(&x.in, x.out, false)
@@ -90,7 +87,7 @@ func (s *session) forward(c *plan.Cluster) error {
 		if err == nil || attempt == maxAttempts {
 			return err
 		}
-		c = s.newest(c)
+		c = newest(s.c, c)
 		var stale *staleError
 		switch {
 		case errors.Is(err, errUnprocessed):
@@ -103,17 +100,6 @@ func (s *session) forward(c *plan.Cluster) error {
 			return err
 		}
 	}
-}
-
-// newest is c as the current plan knows it: an attempt that failed may be news that the plan already has.
-func (s *session) newest(c *plan.Cluster) *plan.Cluster {
-	if s.c.Direction == telemetry.Inbound {
-		return c // goes to the own application, whatever clusters there are
-	}
-	if next := s.c.Resolve().Lookup(c.Config.Name); next != nil {
-		return next
-	}
-	return c
 }
 
 // attempt carries the exchange out with one endpoint.

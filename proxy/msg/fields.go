@@ -1,7 +1,11 @@
 package msg
 
 // Field is one field line. The name keeps the spelling of the sender.
-type Field struct{ Name, Value []byte }
+type Field struct {
+	Name, Value []byte
+	// Sensitive values must not enter a compression table on any hop (RFC 7541 section 7.1.3).
+	Sensitive bool
+}
 
 // Fields are field lines in the order they came. Names given to its methods are in lower case.
 type Fields []Field
@@ -18,7 +22,7 @@ func (f Fields) Get(name string) ([]byte, bool) {
 
 // Add appends a field line of its own: several lines of one name are one list (RFC 9110 section 5.3), and Set-Cookie
 // must never be joined.
-func (f *Fields) Add(name, value []byte) { *f = append(*f, Field{name, value}) }
+func (f *Fields) Add(name, value []byte) { *f = append(*f, Field{Name: name, Value: value}) }
 
 // Set replaces all fields of that name by one, which takes the place of the first.
 func (f *Fields) Set(name string, nameBytes, value []byte) {
@@ -31,11 +35,11 @@ func (f *Fields) Set(name string, nameBytes, value []byte) {
 		}
 		if !found {
 			found = true
-			kept = append(kept, Field{list[i].Name, value})
+			kept = append(kept, Field{Name: list[i].Name, Value: value})
 		}
 	}
 	if !found {
-		kept = append(kept, Field{nameBytes, value})
+		kept = append(kept, Field{Name: nameBytes, Value: value})
 	}
 	*f = kept
 }

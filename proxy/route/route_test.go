@@ -82,7 +82,7 @@ func TestMatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := table.Match(tc.request) == 0; got != tc.want {
-			t.Errorf("%+v and %s %s?%s %q: got %v", tc.match, tc.request.Method, tc.request.Path, tc.request.Query, tc.request.Fields, got)
+			t.Errorf("%+v and %s %s?%s %+v: got %v", tc.match, tc.request.Method, tc.request.Path, tc.request.Query, tc.request.Fields, got)
 		}
 	}
 }
@@ -219,7 +219,7 @@ func TestCompiledEqualsNaive(t *testing.T) {
 			r := d.request()
 			want := naive(config, r)
 			if got := table.Match(r); got != want {
-				t.Fatalf("%s %s?%s %q: got %d, want %d of %d", r.Method, r.Path, r.Query, r.Fields, got, want, len(config.Entries))
+				t.Fatalf("%s %s?%s %+v: got %d, want %d of %d", r.Method, r.Path, r.Query, r.Fields, got, want, len(config.Entries))
 			}
 			e := table.Explain(r)
 			if e.Chosen != want {

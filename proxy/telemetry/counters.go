@@ -22,6 +22,7 @@ type Counters struct {
 	verdicts       *prometheus.CounterVec
 	waited         *prometheus.CounterVec
 	refused        *prometheus.CounterVec
+	floods         *prometheus.CounterVec
 }
 
 // NewCounters makes the metrics and registers them.
@@ -37,6 +38,7 @@ func NewCounters(registry prometheus.Registerer) *Counters {
 		verdicts: vec("leno_detections_total", "What the first bytes of connections looked like.", "direction", "verdict"),
 		waited:   vec("leno_detection_wait_seconds_total", "Time spent waiting for first bytes.", "direction", "verdict"),
 		refused:  vec("leno_connections_refused_total", "Connections refused by policy, or because their peer proved no identity.", "direction", "reason"),
+		floods:   vec("leno_http2_floods_total", "HTTP/2 connections that were ended because of what their peer sent too much of.", "side", "reason"),
 	}
 }
 
@@ -56,6 +58,9 @@ func (c *Counters) Detected(d Direction, verdict string, waited time.Duration) {
 func (c *Counters) Refused(d Direction, reason string) {
 	c.refused.WithLabelValues(string(d), reason).Inc()
 }
+
+// Flooded counts an HTTP/2 connection that a defence ended; side is a direction for clients, "upstream" for backends.
+func (c *Counters) Flooded(side, reason string) { c.floods.WithLabelValues(side, reason).Inc() }
 
 // RegisterHealth adds the proxy's own state, and that of its process.
 func RegisterHealth(registry prometheus.Registerer, h Health) {

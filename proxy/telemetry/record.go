@@ -25,12 +25,14 @@ type Request struct {
 	Service string
 	// Origin is the route rule that decided; zero when no route is attached.
 	Origin    config.Origin
-	Protocol  string // "HTTP/1.1"
+	Protocol  string // "HTTP/1.1", "HTTP/2", "gRPC"
 	Method    string
 	Path      string
 	Authority string
 	// Code is what the client got; 0 when it went away before an answer began.
 	Code int
+	// GRPC is the grpc-status of a call, as it stands there; empty for other requests.
+	GRPC string
 	// Flag says why the proxy answered by itself or gave up (a code of package fail), empty when the backend answered.
 	Flag     string
 	MTLS     bool

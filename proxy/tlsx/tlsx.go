@@ -18,10 +18,11 @@ import (
 // What is inside the TLS between two sidecars, as ALPN names (RFC 7301). The names are a contract between versions.
 const (
 	HTTP1 = "leno-http/1.1"
+	HTTP2 = "leno-h2"
 	TCP   = "leno-tcp"
 )
 
-var protocols = []string{HTTP1, TCP}
+var protocols = []string{HTTP1, HTTP2, TCP}
 
 // handshakeTimeout bounds the receiving end; a peer in the same network needs milliseconds.
 const handshakeTimeout = 5 * time.Second

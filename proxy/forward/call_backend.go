@@ -1,0 +1,314 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http2"
+	"github.com/leno-mesh/leno/proxy/lb"
+	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/mux"
+	"github.com/leno-mesh/leno/proxy/plan"
+	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+)
+
+// ALPN2 is what two sidecars agree on before they speak HTTP/2 to each other over mutual TLS.
+const ALPN2 = "leno-h2"
+
+// target2 is where HTTP/2 to an endpoint goes.
+func target2(e config.Endpoint) pool.Target {
+	t := pool.Target{Address: e.Address, Identity: e.Identity}
+	if e.Identity != "" {
+		t.ALPN = ALPN2
+	}
+	return t
+}
+
+// attempt sends the request to an endpoint: at once where a connection is there, else when it is.
+func (x *call) attempt() {
+	x.attempts++
+	e := x.cluster.Balancer.Pick(time.Now(), x.last)
+	if e == nil {
+		x.fail(&fail.Error{Kind: fail.NoEndpoints, Detail: x.cluster.Config.Name})
+		return
+	}
+	x.noteEndpoint(e)
+	x.heard = false
+	x.until = x.deadline
+	if x.rule != nil && x.rule.Action.BackendTimeout > 0 {
+		if t := time.Now().Add(x.rule.Action.BackendTimeout); x.until.IsZero() || t.Before(x.until) {
+			x.until, x.untilKind = t, fail.BackendTimeout
+		}
+	}
+	x.arm()
+	if x.cluster.Config.HTTP == config.HTTP1Only {
+		x.attemptPlain(e)
+		return
+	}
+	if conn := x.srv.opts.Streams.Get(target2(e.Endpoint)); conn != nil && x.req.Upgrade == nil && x.open(conn, true) {
+		return
+	}
+	go x.dial(x.ctx, x.srv.opts.Streams, e, x.backendToken)
+}
+
+// dial waits for a connection to e and opens the stream on it.
+func (x *call) dial(ctx context.Context, from *mux.Pool, e *lb.Endpoint, token uint32) {
+	for {
+		conn, err := from.Dial(ctx, target2(e.Endpoint))
+		if err == nil && x.isUpgrade() {
+			err = awaitSettings(ctx, conn)
+		}
+		if !x.enterBackend(token) {
+			return // the client did not wait
+		}
+		switch {
+		case err == nil && x.req.Upgrade != nil && !conn.Extended():
+			x.fail(&fail.Error{Kind: fail.UpstreamGarbage, Detail: e.Text + " does not take extended CONNECT"})
+		case err == nil && !x.open(conn, false):
+			x.leave() // others were faster
+			continue
+		case err != nil:
+			e.Failed(time.Now())
+			x.retry(&fail.Error{Kind: fail.ConnectFailed, Detail: e.Text, Err: err}, true)
+		}
+		x.leave()
+		return
+	}
+}
+
+func (x *call) isUpgrade() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.req.Upgrade != nil
+}
+
+// awaitSettings waits until it is known what the peer can do.
+func awaitSettings(ctx context.Context, conn *mux.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, pool.DefaultDialTimeout)
+	defer cancel()
+	select {
+	case <-conn.Begun():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// open begins the stream on conn and sends what there is of the request; false when conn takes no stream now.
+func (x *call) open(conn *mux.Conn, reused bool) bool {
+	end := x.whole && x.toBackend.empty() && len(x.trailers) == 0
+	id := conn.Open(x.owner(), x.backendToken, &x.req, end)
+	if id == 0 {
+		return false
+	}
+	x.endpoint.Worked()
+	x.up, x.upID, x.reused = conn, id, reused
+	if !end {
+		x.push()
+	}
+	return true
+}
+
+// push sends what waits for the backend.
+func (x *call) push() {
+	rest := x.toBackend.rest()
+	n := x.up.Send(x.upID, rest, x.whole && len(x.trailers) == 0)
+	x.consume(n)
+	x.toBackend.take(n)
+	if x.whole && len(x.trailers) > 0 && x.toBackend.empty() {
+		x.up.SendTrailers(x.upID, x.trailers)
+	}
+}
+
+// consume gives the client window for what is on its way to the backend.
+func (x *call) consume(n int) {
+	if x.conn != nil {
+		x.conn.Consume(x.id, n)
+	}
+}
+
+// owner is the face that the backend's stream belongs to.
+func (x *call) owner() http2.Owner {
+	if x.conn == nil {
+		return (*fromMirror)(x)
+	}
+	return (*fromBackend)(x)
+}
+
+// Response passes a response head on.
+func (f *fromBackend) Response(token uint32, r *msg.Response, end bool) {
+	x := (*call)(f)
+	if !x.enterBackend(token) {
+		return
+	}
+	defer x.leave()
+	x.respond(r, end)
+}
+
+func (x *call) respond(r *msg.Response, end bool) {
+	if unprocessedBehind(r, x.who.Direction, x.endpoint) {
+		x.endpoint.Failed(time.Now())
+		x.retry(&fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}, true)
+		return
+	}
+	x.heard, x.replay = true, false
+	if r.Status < 200 {
+		if x.interims++; x.interims > maxInterim {
+			x.fail(&fail.Error{Kind: fail.UpstreamGarbage, Detail: "too many interim responses"})
+			return
+		}
+		x.conn.Respond(x.id, r, false)
+		return
+	}
+	if x.backend != nil {
+		for _, l := range x.backend.Response {
+			l.Response(r)
+		}
+	}
+	x.rec.Code = r.Status
+	x.headSent = true
+	if end {
+		x.callStatus(r.Fields)
+	}
+	x.conn.Respond(x.id, r, end)
+	if end {
+		x.done()
+	}
+}
+
+// Data passes a part of the response body on.
+func (f *fromBackend) Data(token uint32, p []byte, end bool) {
+	x := (*call)(f)
+	if !x.enterBackend(token) {
+		return
+	}
+	defer x.leave()
+	x.rec.BytesOut += int64(len(p))
+	n := 0
+	if x.toClient.empty() {
+		n = x.conn.Send(x.id, p, end)
+		x.up.Consume(x.upID, n)
+	}
+	if n < len(p) || !x.toClient.empty() {
+		x.toClient.add(p[n:])
+		x.ending = end
+		return
+	}
+	if end {
+		x.done()
+	}
+}
+
+// Trailers end the response.
+func (f *fromBackend) Trailers(token uint32, fields msg.Fields) {
+	x := (*call)(f)
+	if !x.enterBackend(token) {
+		return
+	}
+	defer x.leave()
+	x.callStatus(fields)
+	if x.toClient.empty() {
+		x.conn.SendTrailers(x.id, fields)
+		x.done()
+		return
+	}
+	x.closing, x.ending = keepFields(x.closing, fields), true
+}
+
+// flush sends what waits for the client.
+func (x *call) flush() {
+	n := x.conn.Send(x.id, x.toClient.rest(), x.ending && len(x.closing) == 0)
+	if x.up != nil {
+		x.up.Consume(x.upID, n)
+	}
+	x.toClient.take(n)
+	if x.plain != nil {
+		x.plain.wake()
+	}
+	if !x.ending || !x.toClient.empty() {
+		return
+	}
+	if len(x.closing) > 0 {
+		x.conn.SendTrailers(x.id, x.closing)
+	}
+	x.done()
+}
+
+// done ends the call after a complete response. What is still under way of the request is not wanted by anybody (RFC 9113
+// section 8.1).
+func (x *call) done() {
+	if !x.whole && x.id != 0 {
+		x.conn.Reset(x.id, http2.NoError)
+	}
+	x.drop(http2.NoError)
+	x.over = true
+}
+
+// Reset: the backend's stream is over before it was complete.
+func (f *fromBackend) Reset(token uint32, code http2.Code, unprocessed bool) {
+	x := (*call)(f)
+	if !x.enterBackend(token) {
+		return
+	}
+	defer x.leave()
+	x.up = nil
+	if x.ending {
+		return // the response is here as a whole
+	}
+	// A connection that ended under an idempotent request, without a byte of the answer, had in all likelihood been closed before
+	// it got there (RFC 9110 section 9.2.2).
+	stale := code == http2.InternalError && x.reused && !x.heard && idempotent(x.rec.Method)
+	x.resetCode = code
+	x.retry(&fail.Error{Kind: fail.UpstreamReset, Detail: code.String(), Err: io.ErrUnexpectedEOF}, unprocessed || stale)
+}
+
+// retry attempts the request again where that is safe, and fails it where it is not.
+func (x *call) retry(err *fail.Error, safe bool) {
+	e := x.endpoint
+	kind := err.Kind
+	again := safe && x.replay && !x.headSent && x.attempts < maxAttempts
+	if again {
+		x.drop(http2.Cancel)
+		x.cluster = newest(x.who, x.cluster)
+		again = kind != fail.ConnectFailed || errors.Is(err.Err, errUnprocessed) || x.cluster.Balancer.Other(e)
+	}
+	if !again {
+		x.fail(err)
+		return
+	}
+	if x.last = nil; kind == fail.ConnectFailed {
+		x.last = e
+	}
+	// All of the body that has come is sent anew; what the client was given window for stays given.
+	x.toBackend.reset()
+	x.toBackend.add(x.sent)
+	x.attempt()
+}
+
+// newest is c as the current plan knows it: an attempt that failed may be news that the plan already has.
+func newest(who Conn, c *plan.Cluster) *plan.Cluster {
+	if who.Resolve == nil || who.Direction == telemetry.Inbound {
+		return c // a mirror's copy, or for the own application, whatever clusters there are
+	}
+	if next := who.Resolve().Lookup(c.Config.Name); next != nil {
+		return next
+	}
+	return c
+}
+
+// Writable: the backend takes more of the request.
+func (f *fromBackend) Writable(token uint32) {
+	x := (*call)(f)
+	if !x.enterBackend(token) {
+		return
+	}
+	defer x.leave()
+	if x.up != nil {
+		x.push()
+	}
+}

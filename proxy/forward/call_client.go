@@ -1,0 +1,210 @@
+package forward
+
+import (
+	"context"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http2"
+	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/mux"
+)
+
+// accept takes a request of a client and sends it on its way.
+func (ses *streams) accept(conn *mux.Conn, ev *http2.Event) {
+	x := calls.Get().(*call)
+	x.mu.Lock()
+	defer x.leave()
+	x.srv, x.ctx, x.conn, x.who, x.peer, x.id = ses.srv, ses.ctx, conn, ses.c, ses.peer, ev.Stream
+	busy := x.srv.inFlight.Add(1) > x.srv.opts.MaxInFlight
+	x.take(ev.Request)
+	x.whole = ev.End
+	x.begin(ses.c.Resolve())
+	if !conn.Own(ev.Stream, (*fromClient)(x), x.token) {
+		x.rec.Flag = fail.Of(fail.ClientGone).Flag
+		x.over = true
+		return
+	}
+	switch {
+	case ev.Status != 0:
+		x.fail(&fail.Error{Kind: fail.FromStatus(ev.Status), Detail: ev.Reason})
+	case busy:
+		x.fail(&fail.Error{Kind: fail.Overload})
+	default:
+		x.route()
+	}
+}
+
+// route decides where the request goes and sends it there.
+func (x *call) route() {
+	to, err := decide(x.dest, &x.req, x.srv.opts.Random)
+	if x.rule = to.rule; x.rule != nil {
+		x.rec.Origin = x.rule.Action.Origin
+		x.limit(x.rule.Action.Timeout, fail.RequestTimeout)
+	}
+	x.until = x.deadline
+	x.arm()
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.backend = to.backend
+	switch {
+	case to.fail != nil:
+		x.answerConfigured(to.fail)
+		return
+	case to.redirect != nil:
+		x.answerRedirect(to.redirect, to.response)
+		return
+	}
+	if x.backend != nil {
+		for _, l := range x.backend.Request {
+			l.Request(&x.req)
+		}
+	}
+	x.replay = true
+	x.cluster = to.cluster
+	if x.cluster == nil {
+		x.fail(&fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"})
+		return
+	}
+	x.drawMirrors()
+	if x.whole {
+		x.sendMirrors()
+	}
+	x.attempt()
+}
+
+// limit shortens the time of the whole exchange.
+func (x *call) limit(d time.Duration, kind fail.Kind) {
+	if d <= 0 {
+		return
+	}
+	if t := x.rec.Start.Add(d); x.deadline.IsZero() || t.Before(x.deadline) {
+		x.deadline, x.untilKind = t, kind
+	}
+}
+
+// arm starts the clock for until.
+func (x *call) arm() {
+	if x.until.IsZero() {
+		return
+	}
+	left := time.Until(x.until)
+	if x.timer == nil {
+		x.timer = time.AfterFunc(left, x.expire)
+		return
+	}
+	x.timer.Reset(left)
+}
+
+// expire runs by the timer. One that was set for an earlier exchange finds nothing due.
+func (x *call) expire() {
+	x.mu.Lock()
+	defer x.leave()
+	if x.srv == nil || x.until.IsZero() {
+		return
+	}
+	if time.Now().Before(x.until) {
+		x.arm()
+		return
+	}
+	x.fail(&fail.Error{Kind: x.untilKind})
+}
+
+// Response is never called: clients do not respond.
+func (f *fromClient) Response(uint32, *msg.Response, bool) {}
+
+// Data carries a part of the request body on.
+func (f *fromClient) Data(token uint32, p []byte, end bool) {
+	x := (*call)(f)
+	if !x.enter(token) {
+		return
+	}
+	defer x.leave()
+	x.rec.BytesIn += int64(len(p))
+	x.whole = end
+	x.keepBody(p)
+	if x.ending || x.headSent && x.up == nil && x.plain == nil {
+		x.consume(len(p)) // answered already: nobody wants it
+		return
+	}
+	if end {
+		x.sendMirrors()
+	}
+	if x.up == nil || !x.toBackend.empty() {
+		x.toBackend.add(p)
+		if x.plain != nil {
+			x.plain.wake()
+		}
+		return
+	}
+	n := x.up.Send(x.upID, p, end)
+	x.consume(n)
+	if n < len(p) {
+		x.toBackend.add(p[n:])
+	}
+}
+
+// Trailers end the request.
+func (f *fromClient) Trailers(token uint32, fields msg.Fields) {
+	x := (*call)(f)
+	if !x.enter(token) {
+		return
+	}
+	defer x.leave()
+	x.whole = true
+	x.trailers = keepFields(x.trailers, fields)
+	x.sendMirrors()
+	switch {
+	case x.up != nil:
+		x.push()
+	case x.plain != nil:
+		x.plain.wake()
+	}
+}
+
+// Reset: the client is not interested any more, or is gone.
+func (f *fromClient) Reset(token uint32, _ http2.Code, _ bool) {
+	x := (*call)(f)
+	if !x.enter(token) {
+		return
+	}
+	defer x.leave()
+	x.rec.Flag = fail.Of(fail.ClientGone).Flag
+	x.drop(http2.Cancel)
+	x.over = true
+}
+
+// Writable: the client takes more of the response.
+func (f *fromClient) Writable(token uint32) {
+	x := (*call)(f)
+	if !x.enter(token) {
+		return
+	}
+	defer x.leave()
+	x.flush()
+}
+
+// maxReplay is how much of a request body is kept in order to send it again, as long as nothing was heard of the backend.
+const maxReplay = 32 << 10
+
+// keepBody keeps what is needed to send the body again, or to mirror it.
+func (x *call) keepBody(p []byte) {
+	bound := maxReplay
+	if x.tee {
+		bound = maxMirror
+	}
+	if !x.replay && !x.tee {
+		return
+	}
+	if len(x.sent)+len(p) > bound {
+		x.replay, x.tee = false, false
+		x.mirrors = x.mirrors[:0]
+		return
+	}
+	x.sent = append(x.sent, p...)
+}
+
+// detached is the context of what goes on when the client's connection has ended.
+func (x *call) detached() context.Context { return context.WithoutCancel(x.ctx) }

@@ -1,0 +1,80 @@
+package forward
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/lb"
+	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/mux"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+)
+
+// streams is one downstream connection of HTTP/2.
+type streams struct {
+	srv  *Server
+	ctx  context.Context
+	c    Conn
+	peer string
+	conn *mux.Conn // set before the first request
+}
+
+// ServeHTTP2 serves an HTTP/2 connection until it ends, and closes it. When ctx ends, the connection is cut at once.
+func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c Conn) {
+	ses := &streams{srv: s, ctx: ctx, c: c}
+	if c.Direction == telemetry.Inbound {
+		ses.peer = conn.RemoteAddr().String()
+	}
+	var stop func() bool
+	mux.Serve(conn, mux.Options{Accept: ses.accept, Idle: s.opts.Idle, Ended: func(_ *mux.Conn, why error) { s.ended(c.Direction, why) }}, func(m *mux.Conn) {
+		ses.conn = m
+		s.mu.Lock()
+		s.streams[ses] = struct{}{}
+		draining := s.draining.Load()
+		s.mu.Unlock()
+		stop = context.AfterFunc(ctx, m.Close)
+		if draining {
+			m.Announce()
+			time.AfterFunc(settle, m.Shutdown)
+		}
+	})
+	stop()
+	s.mu.Lock()
+	delete(s.streams, ses)
+	s.mu.Unlock()
+}
+
+// ended counts connections that a defence ended.
+func (s *Server) ended(d telemetry.Direction, why error) {
+	if flood := mux.Flood(why); flood != "" && s.opts.Flood != nil {
+		s.opts.Flood(d, flood)
+	}
+}
+
+// drainStreams tells clients that their connections will end, and a little later, when what they sent before they knew is here,
+// that they have ended for new requests (RFC 9113 section 6.8).
+func (s *Server) drainStreams() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ses := range s.streams {
+		ses.conn.Announce()
+	}
+	time.AfterFunc(settle, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for ses := range s.streams {
+			ses.conn.Shutdown()
+		}
+	})
+}
+
+// unprocessedBehind looks for the mark of a receiving sidecar that has not given the request to its application, and takes it out.
+// Only a peer that proved its identity is believed, and only on the sending side.
+func unprocessedBehind(r *msg.Response, d telemetry.Direction, e *lb.Endpoint) bool {
+	if _, marked := r.Fields.Get(unprocessed); !marked {
+		return false
+	}
+	r.Fields.Remove(unprocessed)
+	return d == telemetry.Outbound && e != nil && e.Identity != ""
+}

@@ -1,0 +1,235 @@
+package mux
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/http2"
+)
+
+// Buffer sizes. A connection that rests reads into a few octets of its own; one that carries small messages has a small buffer;
+// one in full flow a large one.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 64 << 10
+)
+
+type pools struct{ small, large sync.Pool }
+
+var buffers = pools{
+	small: sync.Pool{New: func() any { return new([smallBuffer]byte) }},
+	large: sync.Pool{New: func() any { return new([largeBuffer]byte) }},
+}
+
+func (p *pools) take(size int) []byte {
+	if size <= smallBuffer {
+		return p.small.Get().(*[smallBuffer]byte)[:]
+	}
+	return p.large.Get().(*[largeBuffer]byte)[:]
+}
+
+func (p *pools) give(b []byte) {
+	switch b = b[:cap(b)]; len(b) {
+	case smallBuffer:
+		p.small.Put((*[smallBuffer]byte)(b))
+	case largeBuffer:
+		p.large.Put((*[largeBuffer]byte)(b))
+	}
+}
+
+// reader is what the reading goroutine has.
+type reader struct {
+	buf      []byte // nil while the connection rests
+	r, w     int
+	got      int // by the last read
+	rest     [16]byte
+	deadline bool // a read deadline is set
+}
+
+// read hands frames to the machine until the connection ends, and says why it did.
+func (c *Conn) read() error {
+	var in reader
+	defer func() {
+		if in.buf != nil {
+			buffers.give(in.buf)
+		}
+	}()
+	for {
+		if err := c.fill(&in); err != nil {
+			return err
+		}
+		now := time.Now()
+		for in.r < in.w {
+			n, err := c.next(in.buf[in.r:in.w], now)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break
+			}
+			in.r += n
+		}
+	}
+}
+
+// next takes one frame and delivers its events.
+func (c *Conn) next(b []byte, now time.Time) (int, error) {
+	c.mu.Lock()
+	begun := c.m.Begun()
+	n, err := c.m.Next(b, now)
+	events := c.m.Events
+	begins := !begun && c.m.Begun()
+	c.heard = true
+	c.signal()
+	c.mu.Unlock()
+	if begins {
+		close(c.begun)
+	}
+	for i := range events {
+		if ev := &events[i]; ev.Kind == http2.Opened {
+			c.opts.Accept(c, ev)
+		} else {
+			ev.Deliver()
+		}
+	}
+	return n, err
+}
+
+// fill reads more, into a buffer that fits what is to be expected.
+func (c *Conn) fill(in *reader) error {
+	if in.r == in.w {
+		in.r, in.w = 0, 0
+	}
+	c.mu.Lock()
+	resting := in.w == 0 && c.m.Streams() == 0
+	midway := c.m.Midway() || in.w > in.r
+	ended := c.broken
+	if ended == nil && c.m.Ended() {
+		ended = ErrDone
+	}
+	c.mu.Unlock()
+	if ended != nil {
+		return ended
+	}
+	if midway != in.deadline {
+		in.deadline = midway
+		var by time.Time
+		if midway {
+			by = time.Now().Add(http2.HeaderTime)
+		}
+		_ = c.conn.SetReadDeadline(by)
+	}
+	if resting && !midway {
+		return c.waitResting(in)
+	}
+	in.room()
+	n, err := c.conn.Read(in.buf[in.w:])
+	in.w, in.got = in.w+n, n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// waitResting reads the beginning of what comes without holding a buffer meanwhile.
+func (c *Conn) waitResting(in *reader) error {
+	if in.buf != nil {
+		buffers.give(in.buf)
+		in.buf = nil
+	}
+	n, err := c.conn.Read(in.rest[:])
+	if n == 0 {
+		if err == nil {
+			err = io.ErrNoProgress
+		}
+		return err
+	}
+	in.buf = buffers.take(smallBuffer)
+	in.r, in.w = 0, copy(in.buf, in.rest[:n])
+	return nil
+}
+
+// room makes space for the next read. A frame, or a read, that fills the small buffer gets a large one, until reads are small again.
+func (in *reader) room() {
+	switch {
+	case in.buf == nil:
+		in.swap(smallBuffer)
+	case in.w == len(in.buf) && len(in.buf) == smallBuffer:
+		in.swap(largeBuffer)
+	case in.w == 0 && in.got < smallBuffer/2 && len(in.buf) == largeBuffer:
+		in.swap(smallBuffer)
+	case in.r > 0:
+		in.w = copy(in.buf, in.buf[in.r:in.w])
+		in.r = 0
+	}
+}
+
+// swap moves what is there into a buffer of that size.
+func (in *reader) swap(size int) {
+	next := buffers.take(size)
+	n := copy(next, in.buf[in.r:in.w])
+	if in.buf != nil {
+		buffers.give(in.buf)
+	}
+	in.buf, in.r, in.w = next, 0, n
+}
+
+// write writes until the connection ends.
+func (c *Conn) write() {
+	w := writer{c: c}
+	for range c.wake {
+		if !w.flush() {
+			return
+		}
+	}
+}
+
+// writer is what the writing goroutine has.
+type writer struct {
+	c      *Conn
+	spare  []byte
+	events []http2.Event
+	by     time.Time // write deadline in force
+}
+
+// flush writes until there is nothing; false when the connection is over.
+func (w *writer) flush() bool {
+	c := w.c
+	for {
+		c.mu.Lock()
+		if len(c.m.Out()) == 0 {
+			c.awake = false
+			over := c.ending
+			if !over && c.m.Ended() {
+				over, c.broken = true, ErrDone
+				_ = c.conn.SetReadDeadline(time.Now().Add(linger)) // the reader ends then, if its peer does not
+				if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+					_ = half.CloseWrite()
+				}
+			}
+			if c.m.Streams() == 0 && cap(w.spare) > smallBuffer {
+				w.spare = nil
+			}
+			c.mu.Unlock()
+			return !over
+		}
+		out := c.m.TakeOut(w.spare)
+		w.events = c.m.Unblock(w.events)
+		c.mu.Unlock()
+		deliver(w.events)
+		if now := time.Now(); w.by.Sub(now) < writeStall/2 {
+			w.by = now.Add(writeStall)
+			_ = c.conn.SetWriteDeadline(w.by)
+		}
+		_, err := c.conn.Write(out)
+		w.spare = out
+		if err != nil {
+			c.fail(err)
+			return false
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package mux
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/http2"
+	"github.com/leno-mesh/leno/proxy/pool"
+)
+
+// Limits of upstream connections: those of package pool, but for the time at rest, since peers can say by GOAWAY that they close.
+const (
+	maxIdle = 5 * time.Minute
+	maxLife = pool.DefaultMaxLife
+)
+
+// Pool keeps connections to upstreams by (endpoint, protocol, identity). It is safe for concurrent use.
+type Pool struct {
+	dialer pool.Dialer
+	ended  func(why error)
+
+	mu     sync.Mutex // guards all below
+	sets   map[pool.Target]*set
+	keep   func(pool.Target) bool
+	closed bool
+}
+
+// set is the connections to one target.
+type set struct {
+	conns   []*Conn
+	dialing chan struct{} // closed when the dial that is under way has ended; nil: none
+}
+
+// NewPool returns an empty pool. ended, which is optional, is told of each connection's end.
+func NewPool(dialer pool.Dialer, ended func(why error)) *Pool {
+	return &Pool{dialer: dialer, ended: ended, sets: map[pool.Target]*set{}}
+}
+
+// Get returns a connection to t that takes a stream, or nil: then Dial makes one.
+func (p *Pool) Get(t pool.Target) *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.get(t)
+}
+
+func (p *Pool) get(t pool.Target) *Conn {
+	s := p.sets[t]
+	if s == nil {
+		return nil
+	}
+	for _, c := range s.conns {
+		if _, ok := c.usable(); ok {
+			return c
+		}
+	}
+	return nil
+}
+
+// Dial returns a connection to t that takes a stream, a new one if need be. Callers that ask at the same time wait for one dial.
+func (p *Pool) Dial(ctx context.Context, t pool.Target) (*Conn, error) {
+	for {
+		p.mu.Lock()
+		if c := p.get(t); c != nil {
+			p.mu.Unlock()
+			return c, nil
+		}
+		s := p.sets[t]
+		if s == nil {
+			s = &set{}
+			p.sets[t] = s
+		}
+		wait := s.dialing
+		if wait == nil {
+			s.dialing = make(chan struct{})
+			p.mu.Unlock()
+			return p.dial(ctx, t, s)
+		}
+		p.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to %s: %w", t.Address, ctx.Err())
+		}
+	}
+}
+
+func (p *Pool) dial(ctx context.Context, t pool.Target, s *set) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, pool.DefaultDialTimeout)
+	defer cancel()
+	raw, err := p.dialer.Dial(ctx, t)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(s.dialing)
+	s.dialing = nil
+	if err != nil {
+		p.forget(t, s)
+		return nil, fmt.Errorf("connect to %s: %w", t.Address, err)
+	}
+	c := Client(raw, Options{Idle: maxIdle, Life: maxLife, Ended: func(c *Conn, why error) { p.remove(t, s, c, why) }})
+	s.conns = append(s.conns, c)
+	if p.closed || p.keep != nil && !p.keep(t) {
+		c.Shutdown()
+	}
+	return c, nil
+}
+
+// remove takes a connection out that has ended.
+func (p *Pool) remove(t pool.Target, s *set, c *Conn, why error) {
+	p.mu.Lock()
+	for i := range s.conns {
+		if s.conns[i] == c {
+			s.conns = append(s.conns[:i:i], s.conns[i+1:]...)
+			break
+		}
+	}
+	p.forget(t, s)
+	p.mu.Unlock()
+	if p.ended != nil {
+		p.ended(why)
+	}
+}
+
+// forget drops a set that holds nothing.
+func (p *Pool) forget(t pool.Target, s *set) {
+	if len(s.conns) == 0 && s.dialing == nil && p.sets[t] == s {
+		delete(p.sets, t)
+	}
+}
+
+// Keep lets connections to targets that keep refuses finish their streams and end. keep must not block.
+func (p *Pool) Keep(keep func(pool.Target) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep = keep
+	for t, s := range p.sets {
+		if !keep(t) {
+			for _, c := range s.conns {
+				c.Shutdown()
+			}
+		}
+	}
+}
+
+// Close cuts all connections, and each that is being made.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	var all []*Conn
+	for _, s := range p.sets {
+		all = append(all, s.conns...)
+	}
+	p.mu.Unlock()
+	for _, c := range all {
+		c.Close()
+	}
+}
+
+// Len is the number of connections.
+func (p *Pool) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, s := range p.sets {
+		n += len(s.conns)
+	}
+	return n
+}
+
+// Flood names the defence that ended a connection; empty for other ends.
+func Flood(why error) string {
+	e, ok := why.(*http2.Error)
+	if !ok {
+		return ""
+	}
+	return e.Flood
+}
