@@ -1,0 +1,120 @@
+// Command bench measures Leno beside nginx, HAProxy, Envoy and a bare relay of bytes: one load generator and one backend
+// on one core, the proxy on another, with one worker. It needs Linux and two cores, no root. See -help.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/leno-mesh/leno/test/bench/contender"
+	"github.com/leno-mesh/leno/test/bench/measure"
+	"github.com/leno-mesh/leno/test/bench/proc"
+	"github.com/leno-mesh/leno/test/bench/report"
+	"github.com/leno-mesh/leno/test/bench/scenario"
+)
+
+// The two cores: clients and backend share one, so that the proxy has the other for itself.
+const (
+	loadCore  = 0
+	proxyCore = 1
+)
+
+// options of a run.
+type options struct {
+	scenarios, contenders string
+	cache, profiles, out  string
+	settings              report.Settings
+}
+
+func main() {
+	var o options
+	cache, _ := os.UserCacheDir()
+	flag.StringVar(&o.scenarios, "scenarios", "", "regular expression for whole names of scenarios; empty: all")
+	flag.StringVar(&o.contenders, "contenders", "", "regular expression for whole names of proxies; empty: all")
+	flag.IntVar(&o.settings.Rounds, "rounds", 5, "rounds of each proxy in each scenario; the median counts")
+	flag.DurationVar(&o.settings.Duration, "duration", 2*time.Second, "length of a round")
+	flag.Float64Var(&o.settings.Share, "pace", 0.5, "fixed rate for latencies, as a part of what the slowest proxy reached; 0: no latencies")
+	flag.StringVar(&o.cache, "cache", filepath.Join(cache, "leno-bench"), "directory that keeps what was fetched and built")
+	flag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of Leno, taken in rounds of their own; empty: none")
+	flag.StringVar(&o.out, "out", "", "directory for the report; empty: none is written")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	if runtime.NumCPU() < 2 {
+		return errors.New("needs two cores: one for load and backend, one for the proxy")
+	}
+	scenarios, err := scenario.Select(o.scenarios)
+	if err != nil {
+		return err
+	}
+	if len(scenarios) == 0 {
+		return fmt.Errorf("no scenario is called %q; there are %v", o.scenarios, scenario.Names())
+	}
+	dir, err := os.MkdirTemp("", "leno-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b := &measure.Bench{Settings: o.settings, Dir: dir, Core: proxyCore, Out: os.Stdout, Profiles: o.profiles}
+	if b.Certificates, err = contender.NewCertificates(dir); err != nil {
+		return err
+	}
+	found := &report.Run{Date: time.Now(), Settings: o.settings}
+	if b.Contenders, err = choose(o, found); err != nil {
+		return err
+	}
+	backend, err := startBackend(o.cache, b)
+	if err != nil {
+		return err
+	}
+	defer backend.Stop()
+	if err := proc.Bind(loadCore); err != nil {
+		return err
+	}
+	// Two: the thread that keeps the pace sleeps in the kernel, the other works.
+	runtime.GOMAXPROCS(2)
+	for _, s := range scenarios {
+		b.Printf("%s\n", s.Name)
+		one, err := b.Scenario(ctx, s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		found.Scenarios = append(found.Scenarios, one)
+		if err := one.Table(os.Stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startBackend runs the backend beside the load generator.
+func startBackend(cache string, b *measure.Bench) (*proc.Process, error) {
+	path, err := contender.Build(cache, "backend")
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := measure.Free(1)
+	if err != nil {
+		return nil, err
+	}
+	b.Backend = map[contender.Protocol]string{contender.HTTP1: addresses[0]}
+	return proc.Start(proc.Spec{
+		Name: "backend", Path: path, Args: []string{"-http1", addresses[0]}, Env: []string{"GOMAXPROCS=1"},
+		Dir: b.Dir, Core: loadCore, Ready: addresses[0],
+	})
+}
