@@ -108,13 +108,13 @@ func startBackend(cache string, b *measure.Bench) (*proc.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := measure.Free(1)
+	at, err := measure.Free(3)
 	if err != nil {
 		return nil, err
 	}
-	b.Backend = map[contender.Protocol]string{contender.HTTP1: addresses[0]}
+	b.Backend = map[contender.Protocol]string{contender.HTTP1: at[0], contender.HTTP2: at[1], contender.GRPC: at[1], contender.TCP: at[2]}
 	return proc.Start(proc.Spec{
-		Name: "backend", Path: path, Args: []string{"-http1", addresses[0]}, Env: []string{"GOMAXPROCS=1"},
-		Dir: b.Dir, Core: loadCore, Ready: addresses[0],
+		Name: "backend", Path: path, Args: []string{"-http1", at[0], "-http2", at[1], "-tcp", at[2]}, Env: []string{"GOMAXPROCS=1"},
+		Dir: b.Dir, Core: loadCore, Ready: at[0],
 	})
 }

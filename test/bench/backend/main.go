@@ -9,7 +9,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	serve := map[string]func(net.Conn){"http1": http1}
+	serve := map[string]func(net.Conn){"http1": http1, "http2": http2Backend, "tcp": tcp}
 	addresses := map[string]*string{}
 	for name := range serve {
 		addresses[name] = flag.String(name, "", "address to serve "+name+" at")

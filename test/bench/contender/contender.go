@@ -34,7 +34,9 @@ type Hop struct {
 	Own Certificate
 	// Roots is a PEM file; Peer the SPIFFE id that a TLS upstream must prove.
 	Roots, Peer string
-	Debug       string // loopback address for what only Leno tells
+	// Hybrid offers X25519MLKEM768 for key exchange instead of X25519. Leno offers both by itself.
+	Hybrid bool
+	Debug  string // loopback address for what only Leno tells
 }
 
 // Certificate is a pair of PEM files. Both holds them in one, as HAProxy wants it.
@@ -50,6 +52,8 @@ type Contender struct {
 	Speaks func(Protocol) bool
 	// PlainOnly is set for those that have no TLS.
 	PlainOnly bool
+	// NoHybrid is set for those whose TLS library knows no hybrid key exchange.
+	NoHybrid bool
 	// CountsAllocs is set when the address Hop.Debug tells allocations and profiles.
 	CountsAllocs bool
 	// command says how to run it for a hop, with its files in dir.

@@ -36,7 +36,7 @@ func Nginx() *Contender {
 	path, version, missing := find("nginx", "-v", "nginx libnginx-mod-stream")
 	_, noStream := os.Stat(streamModule)
 	return &Contender{
-		Name: "nginx", Version: version, Missing: missing,
+		Name: "nginx", Version: version, Missing: missing, NoHybrid: true,
 		Speaks: func(p Protocol) bool { return p != TCP || noStream == nil },
 		command: func(dir string, h Hop) (proc.Spec, error) {
 			v := h.values(dir)
@@ -53,7 +53,7 @@ func Nginx() *Contender {
 func HAProxy() *Contender {
 	path, version, missing := find("haproxy", "-v", "haproxy")
 	return &Contender{
-		Name: "haproxy", Version: version, Missing: missing, Speaks: all,
+		Name: "haproxy", Version: version, Missing: missing, NoHybrid: true, Speaks: all,
 		command: func(dir string, h Hop) (proc.Spec, error) {
 			file, err := write(dir, "haproxy.cfg", h.values(dir))
 			return proc.Spec{Path: path, Args: []string{"-db", "-f", file}}, err

@@ -39,7 +39,7 @@ func (b *Bench) Scenario(ctx context.Context, s scenario.Scenario) (report.Scena
 		}
 	}()
 	for _, c := range b.Contenders {
-		if !c.Speaks(s.Protocol) || (s.Shape != scenario.Plain && c.PlainOnly) {
+		if !c.Speaks(s.Protocol) || s.Shape != scenario.Plain && c.PlainOnly || s.Hybrid && c.NoHybrid {
 			continue
 		}
 		r, err := b.start(c, s)
@@ -131,8 +131,12 @@ func (b *Bench) hops(s scenario.Scenario) ([]contender.Hop, error) {
 		return []contender.Hop{first}, nil
 	}
 	last := first
+	last.Hybrid = s.Hybrid
 	last.Listen, last.Debug, last.ListenTLS, last.Own = addresses[2], addresses[3], true, b.Certificates.Server
 	last.Peer = b.Certificates.ClientID.String()
+	if s.Shape == scenario.Server {
+		return []contender.Hop{last}, nil
+	}
 	first.Upstream, first.UpstreamTLS, first.Peer = last.Listen, true, b.Certificates.ServerID.String()
 	return []contender.Hop{first, last}, nil
 }

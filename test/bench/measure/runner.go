@@ -54,7 +54,7 @@ func (r *runner) try(ctx context.Context, round int, do func() error) {
 
 // closed measures the cost of operations in a closed loop.
 func (r *runner) closed(ctx context.Context) error {
-	workers, err := r.scenario.Open(r.address)
+	workers, err := r.scenario.Open(r.address, r.bench.Certificates)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -116,7 +116,7 @@ func (r *runner) look(loop *load.Loop) (moment, error) {
 
 // paced measures latencies at a fixed rate.
 func (r *runner) paced(rate float64) error {
-	workers, err := r.scenario.Open(r.address)
+	workers, err := r.scenario.Open(r.address, r.bench.Certificates)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -168,7 +168,7 @@ func (r *runner) profile(ctx context.Context) error {
 	if r.bench.Profiles == "" || !r.counts || r.result.Failed != "" || ctx.Err() != nil {
 		return nil
 	}
-	workers, err := r.scenario.Open(r.address)
+	workers, err := r.scenario.Open(r.address, r.bench.Certificates)
 	if err != nil {
 		return err
 	}

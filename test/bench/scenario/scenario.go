@@ -16,6 +16,8 @@ type Shape string
 const (
 	Plain Shape = "plain" // one proxy, no TLS
 	Pair  Shape = "pair"  // the client's sidecar, mutual TLS, the server's sidecar
+	// Server is the server's sidecar alone: the load generator speaks mutual TLS itself.
+	Server Shape = "server"
 )
 
 // Scenario is one way to load a proxy.
@@ -25,8 +27,10 @@ type Scenario struct {
 	Shape    Shape
 	// Unit is what one operation is called.
 	Unit string
-	// Open connects to the first proxy.
-	Open func(address string) ([]load.Worker, error)
+	// Open connects to the first proxy; the certificates are the client's.
+	Open func(address string, certificates *contender.Certificates) ([]load.Worker, error)
+	// Hybrid makes the key exchange of TLS hybrid (X25519MLKEM768) instead of X25519; whoever cannot do that takes no part.
+	Hybrid bool
 	// NoPace leaves out the latencies at a fixed rate.
 	NoPace bool
 }
@@ -44,31 +48,6 @@ func Select(expression string) ([]Scenario, error) {
 		}
 	}
 	return chosen, nil
-}
-
-// All are the scenarios in the order in which they run.
-func All() []Scenario {
-	var all []Scenario
-	for _, shape := range []Shape{Plain, Pair} {
-		for _, size := range []int{1 << 10, 64 << 10, 1 << 20} {
-			for _, connections := range []int{1, 32, 256} {
-				if shape == Pair && connections == 256 {
-					continue
-				}
-				all = append(all, http1(shape, connections, size))
-			}
-		}
-	}
-	return all
-}
-
-func http1(shape Shape, connections, size int) Scenario {
-	return Scenario{
-		Name: fmt.Sprintf("%s/%d/%s", prefix("http1", shape), connections, bytes(size)), Protocol: contender.HTTP1, Shape: shape, Unit: "request",
-		Open: func(address string) ([]load.Worker, error) {
-			return load.HTTP1(address, fmt.Sprintf("/%d", size), size, connections)
-		},
-	}
 }
 
 func prefix(protocol string, shape Shape) string {
