@@ -113,6 +113,9 @@ func (c *h2conn) take(frame http2.Frame) error {
 			}
 			c.initial = int64(v)
 		}
+		if v, ok := f.Value(http2.SettingHeaderTableSize); ok {
+			c.encoder.SetMaxDynamicTableSizeLimit(v)
+		}
 		_ = c.framer.WriteSettingsAck()
 		c.resume()
 	case *http2.WindowUpdateFrame:

@@ -44,7 +44,7 @@ func Nginx() *Contender {
 				v.Modules = []string{streamModule}
 			}
 			file, err := write(dir, "nginx.conf", v)
-			return proc.Spec{Path: path, Args: []string{"-p", dir, "-c", file, "-e", filepath.Join(dir, "error.log")}}, err
+			return proc.Spec{Path: path, Args: []string{"-p", dir, "-c", file, "-e", "stderr"}}, err
 		},
 	}
 }

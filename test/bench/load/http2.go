@@ -193,6 +193,9 @@ func (s *session) take(frame http2.Frame) error {
 		}
 	case *http2.SettingsFrame:
 		if !f.IsAck() {
+			if v, ok := f.Value(http2.SettingHeaderTableSize); ok {
+				s.headers.SetMaxDynamicTableSizeLimit(v)
+			}
 			_ = s.framer.WriteSettingsAck()
 			s.flush()
 		}

@@ -14,7 +14,15 @@ func (s *Scenario) Table(w io.Writer) error {
 	for _, row := range s.rows() {
 		_, _ = fmt.Fprintln(t, strings.Join(row, "\t")+"\t")
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range s.Results {
+		if r.Failed != "" {
+			_, _ = fmt.Fprintf(w, "  %s failed: %s\n", r.Name, r.Failed)
+		}
+	}
+	return nil
 }
 
 // rows of a scenario's table, the first is its head.
@@ -26,8 +34,7 @@ func (s *Scenario) rows() [][]string {
 	}
 	for _, r := range s.Results {
 		if r.Failed != "" {
-			rows = append(rows, []string{r.Name, "failed: " + r.Failed})
-			continue
+			continue // said below the table
 		}
 		rows = append(rows, []string{
 			r.Name, number(Median(r.CPU)/1e3, 2), percent(Spread(r.CPU)), number(Median(r.CPU)/own, 2), number(Median(r.PerSecond), 0),
