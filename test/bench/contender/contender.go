@@ -36,7 +36,9 @@ type Hop struct {
 	Roots, Peer string
 	// Hybrid offers X25519MLKEM768 for key exchange instead of X25519. Leno offers both by itself.
 	Hybrid bool
-	Debug  string // loopback address for what only Leno tells
+	// Big says that 64 KiB or more come back at a time: what is best for them is not best for short answers.
+	Big   bool
+	Debug string // loopback address for what only Leno tells
 }
 
 // Certificate is a pair of PEM files. Both holds them in one, as HAProxy wants it.

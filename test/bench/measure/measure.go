@@ -124,7 +124,7 @@ func (b *Bench) hops(s scenario.Scenario) ([]contender.Hop, error) {
 	}
 	backend := b.Backend[s.Protocol]
 	first := contender.Hop{
-		Protocol: s.Protocol, Listen: addresses[0], Upstream: backend, Debug: addresses[1],
+		Protocol: s.Protocol, Big: s.Big, Listen: addresses[0], Upstream: backend, Debug: addresses[1],
 		Own: b.Certificates.Client, Roots: b.Certificates.Roots,
 	}
 	if s.Shape == scenario.Plain {

@@ -39,7 +39,7 @@ func All() []Scenario {
 
 func http1(shape Shape, n, size int) Scenario {
 	return Scenario{
-		Name: fmt.Sprintf("%s/%d/%s", prefix("http1", shape), n, bytes(size)), Protocol: contender.HTTP1, Shape: shape, Unit: "request",
+		Name: fmt.Sprintf("%s/%d/%s", prefix("http1", shape), n, bytes(size)), Protocol: contender.HTTP1, Shape: shape, Unit: "request", Big: size >= 64<<10,
 		Open: func(address string, _ *contender.Certificates) ([]load.Worker, error) {
 			return load.HTTP1(address, fmt.Sprintf("/%d", size), size, n)
 		},
@@ -48,7 +48,7 @@ func http1(shape Shape, n, size int) Scenario {
 
 func http2(shape Shape, size int) Scenario {
 	return Scenario{
-		Name: fmt.Sprintf("%s/%d/%s", prefix("http2", shape), streams, bytes(size)), Protocol: contender.HTTP2, Shape: shape, Unit: "request",
+		Name: fmt.Sprintf("%s/%d/%s", prefix("http2", shape), streams, bytes(size)), Protocol: contender.HTTP2, Shape: shape, Unit: "request", Big: size >= 64<<10,
 		Open: func(address string, _ *contender.Certificates) ([]load.Worker, error) {
 			return load.HTTP2(address, fmt.Sprintf("/%d", size), size, connections, streams/connections)
 		},
@@ -71,7 +71,7 @@ func grpc(shape Shape, kind string, open func(address string, connections, strea
 // bulk is throughput of TCP: CPU time per MiB.
 func bulk(shape Shape) Scenario {
 	return Scenario{
-		Name: prefix("tcp", shape) + "/4/bulk", Protocol: contender.TCP, Shape: shape, Unit: "MiB", NoPace: true,
+		Name: prefix("tcp", shape) + "/4/bulk", Protocol: contender.TCP, Shape: shape, Unit: "MiB", Big: true, NoPace: true,
 		Open: func(address string, _ *contender.Certificates) ([]load.Worker, error) {
 			return load.Download(address, 4)
 		},

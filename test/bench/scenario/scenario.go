@@ -31,6 +31,8 @@ type Scenario struct {
 	Open func(address string, certificates *contender.Certificates) ([]load.Worker, error)
 	// Hybrid makes the key exchange of TLS hybrid (X25519MLKEM768) instead of X25519; whoever cannot do that takes no part.
 	Hybrid bool
+	// Big says that 64 KiB or more come back at a time.
+	Big bool
 	// NoPace leaves out the latencies at a fixed rate.
 	NoPace bool
 }
