@@ -5,16 +5,53 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"syscall"
 
 	"github.com/leno-mesh/leno/test/bench/contender"
 	"github.com/leno-mesh/leno/test/bench/report"
+	"github.com/leno-mesh/leno/test/bench/scenario"
 )
 
-// choose finds the proxies that take part, and says loudly which cannot.
-func choose(o options, found *report.Run) ([]*contender.Contender, error) {
-	pattern, err := regexp.Compile("^(?:" + o.contenders + ")$")
+// memoryName is how -scenarios calls the measurement of memory.
+const memoryName = "memory"
+
+// selection is what runs.
+type selection struct {
+	scenarios []scenario.Scenario
+	memory    bool
+}
+
+// choose finds the scenarios whose whole name an expression matches; an empty one: all.
+func choose(expression string) (selection, error) {
+	pattern, err := whole(expression)
 	if err != nil {
-		return nil, fmt.Errorf("contenders: %w", err)
+		return selection{}, fmt.Errorf("-scenarios: %w", err)
+	}
+	s := selection{memory: pattern.MatchString(memoryName)}
+	for _, one := range scenario.All() {
+		if pattern.MatchString(one.Name) {
+			s.scenarios = append(s.scenarios, one)
+		}
+	}
+	if len(s.scenarios) == 0 && !s.memory {
+		return s, fmt.Errorf("no scenario is called %q; -list shows all", expression)
+	}
+	return s, nil
+}
+
+// whole makes an expression that must match all of a name.
+func whole(expression string) (*regexp.Regexp, error) {
+	if expression == "" {
+		expression = ".*"
+	}
+	return regexp.Compile("^(?:" + expression + ")$")
+}
+
+// contenders finds the proxies that take part, and says loudly which cannot.
+func contenders(o options, found *report.Run) ([]*contender.Contender, error) {
+	pattern, err := whole(o.contenders)
+	if err != nil {
+		return nil, fmt.Errorf("-contenders: %w", err)
 	}
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return nil, err
@@ -38,7 +75,7 @@ func choose(o options, found *report.Run) ([]*contender.Contender, error) {
 		{"envoy", func() *contender.Contender { return contender.Envoy(o.cache) }},
 		{"relay", func() *contender.Contender { return contender.Relay(relay, runtime.Version()) }},
 	} {
-		if o.contenders != "" && !pattern.MatchString(find.name) {
+		if !pattern.MatchString(find.name) {
 			continue
 		}
 		c := find.make()
@@ -52,7 +89,21 @@ func choose(o options, found *report.Run) ([]*contender.Contender, error) {
 		found.Programs = append(found.Programs, program)
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("no proxy is called %q", o.contenders)
+		return nil, fmt.Errorf("no proxy is called %q, or it is not here", o.contenders)
 	}
 	return chosen, nil
+}
+
+// raiseFiles lets this process and those it starts open as many files as the system allows. Setting it by hand matters:
+// the runtime raises the limit for itself only.
+func raiseFiles() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	return nil
 }

@@ -32,20 +32,32 @@ type options struct {
 	scenarios, contenders string
 	cache, profiles, out  string
 	settings              report.Settings
+	memory                measure.MemorySettings
 }
 
 func main() {
 	var o options
-	cache, _ := os.UserCacheDir()
-	flag.StringVar(&o.scenarios, "scenarios", "", "regular expression for whole names of scenarios; empty: all")
+	cache, _ := os.UserCacheDir() // without a home the flag must be set
+	flag.StringVar(&o.scenarios, "scenarios", "", "regular expression for whole names of scenarios (-list shows them); empty: all")
 	flag.StringVar(&o.contenders, "contenders", "", "regular expression for whole names of proxies; empty: all")
 	flag.IntVar(&o.settings.Rounds, "rounds", 5, "rounds of each proxy in each scenario; the median counts")
-	flag.DurationVar(&o.settings.Duration, "duration", 2*time.Second, "length of a round")
+	flag.DurationVar(&o.settings.Duration, "duration", time.Second, "length of a round")
 	flag.Float64Var(&o.settings.Share, "pace", 0.5, "fixed rate for latencies, as a part of what the slowest proxy reached; 0: no latencies")
+	flag.Float64Var(&o.memory.Rate, "memory-rate", 2000, "requests per second while memory is measured")
+	flag.DurationVar(&o.memory.Loaded, "memory-load", 10*time.Second, "how long they go on")
+	flag.IntVar(&o.memory.Connections, "memory-connections", 10_000, "connections that rest while memory is measured")
+	flag.DurationVar(&o.memory.Wait, "memory-wait", 2*time.Minute, "how long after they have gone memory is measured again")
 	flag.StringVar(&o.cache, "cache", filepath.Join(cache, "leno-bench"), "directory that keeps what was fetched and built")
 	flag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of Leno, taken in rounds of their own; empty: none")
 	flag.StringVar(&o.out, "out", "", "directory for the report; empty: none is written")
+	list := flag.Bool("list", false, "show the names of all scenarios")
 	flag.Parse()
+	if *list {
+		for _, name := range append(scenario.Names(), memoryName) {
+			fmt.Println(name)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -54,16 +66,14 @@ func main() {
 	}
 }
 
+// run prepares what all scenarios need, and reports what they found.
 func run(ctx context.Context, o options) error {
 	if runtime.NumCPU() < 2 {
 		return errors.New("needs two cores: one for load and backend, one for the proxy")
 	}
-	scenarios, err := scenario.Select(o.scenarios)
+	chosen, err := choose(o.scenarios)
 	if err != nil {
 		return err
-	}
-	if len(scenarios) == 0 {
-		return fmt.Errorf("no scenario is called %q; there are %v", o.scenarios, scenario.Names())
 	}
 	dir, err := os.MkdirTemp("", "leno-bench-")
 	if err != nil {
@@ -74,10 +84,45 @@ func run(ctx context.Context, o options) error {
 	if b.Certificates, err = contender.NewCertificates(dir); err != nil {
 		return err
 	}
-	found := &report.Run{Date: time.Now(), Settings: o.settings}
-	if b.Contenders, err = choose(o, found); err != nil {
+	found := &report.Run{Date: time.Now(), Commit: commit(), Settings: o.settings}
+	if found.Machine, err = machine(); err != nil {
 		return err
 	}
+	if b.Contenders, err = contenders(o, found); err != nil {
+		return err
+	}
+	if err := raiseFiles(); err != nil {
+		return err
+	}
+	before, err := now()
+	if err != nil {
+		return err
+	}
+	if err := all(ctx, o, b, chosen, found); err != nil {
+		return err
+	}
+	after, err := now()
+	if err != nil {
+		return err
+	}
+	found.Machine.Others = after.others(before)
+	found.Bars = found.Judge()
+	if err := found.WriteBars(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Printf("other programs used %.0f%% of the machine meanwhile\n", 100*found.Machine.Others)
+	if o.out == "" {
+		return nil
+	}
+	base, err := found.Save(o.out)
+	if err == nil {
+		fmt.Printf("written: %s.md, .json, .svg\n", base)
+	}
+	return err
+}
+
+// all runs the scenarios. The backend ends with them.
+func all(ctx context.Context, o options, b *measure.Bench, chosen selection, found *report.Run) error {
 	backend, err := startBackend(o.cache, b)
 	if err != nil {
 		return err
@@ -88,8 +133,8 @@ func run(ctx context.Context, o options) error {
 	}
 	// Two: the thread that keeps the pace sleeps in the kernel, the other works.
 	runtime.GOMAXPROCS(2)
-	for _, s := range scenarios {
-		b.Printf("%s\n", s.Name)
+	for i, s := range chosen.scenarios {
+		b.Printf("%s (%d of %d)\n", s.Name, i+1, len(chosen.scenarios))
 		one, err := b.Scenario(ctx, s)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
@@ -99,7 +144,14 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return nil
+	if !chosen.memory {
+		return nil
+	}
+	b.Printf("%s\n", memoryName)
+	if found.Memory, err = b.Memory(ctx, b.Contenders, o.memory); err != nil {
+		return fmt.Errorf("%s: %w", memoryName, err)
+	}
+	return found.Memory.Table(os.Stdout)
 }
 
 // startBackend runs the backend beside the load generator.

@@ -65,6 +65,7 @@ func (b *Bench) Scenario(ctx context.Context, s scenario.Scenario) (report.Scena
 		}
 	}
 	for _, r := range runners {
+		r.try(ctx, b.Settings.Rounds, r.note)
 		if err := r.profile(ctx); err != nil {
 			return out, err
 		}

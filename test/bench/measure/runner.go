@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/leno-mesh/leno/test/bench/contender"
 	"github.com/leno-mesh/leno/test/bench/load"
 	"github.com/leno-mesh/leno/test/bench/proc"
 	"github.com/leno-mesh/leno/test/bench/report"
@@ -161,6 +162,26 @@ func (r *runner) allocs() (int64, error) {
 		sum += n
 	}
 	return sum, nil
+}
+
+// Opaque is the note on figures of a proxy that has not looked into the requests it was given.
+const Opaque = "relayed the connections as they are, without looking at requests: says nothing against proxies that do"
+
+// note looks whether Leno has seen the requests of HTTP protocols as such: its metrics count them then.
+func (r *runner) note() error {
+	if !r.counts || r.scenario.Protocol == contender.TCP {
+		return nil
+	}
+	for _, address := range r.debug {
+		text, err := get(address, "/metrics")
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(text), "\nleno_requests_total{") {
+			r.result.Note = Opaque
+		}
+	}
+	return nil
 }
 
 // profile takes CPU profiles under load, when they are asked for and the contender can give them.

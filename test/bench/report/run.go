@@ -15,6 +15,7 @@ type Run struct {
 	Settings  Settings   `json:"settings"`
 	Programs  []Program  `json:"programs"`
 	Scenarios []Scenario `json:"scenarios"`
+	Memory    Memory     `json:"memory,omitzero"`
 	Bars      []Verdict  `json:"bars"`
 }
 
@@ -25,6 +26,8 @@ type Machine struct {
 	Memory string `json:"memory"`
 	Kernel string `json:"kernel"`
 	Go     string `json:"go"`
+	// Others is the part of the time of both cores that was used by programs that are not of the benchmark.
+	Others float64 `json:"usedByOthers"`
 }
 
 // Settings that change what figures mean.
@@ -67,6 +70,8 @@ type Result struct {
 	Loaded []float64 `json:"rssLoaded"`
 	// Allocs is heap objects per operation; Leno only.
 	Allocs []float64 `json:"allocs,omitempty"`
+	// Note says why the figures cannot be compared with those of others.
+	Note string `json:"note,omitempty"`
 	// Failed says why figures are missing.
 	Failed string `json:"failed,omitempty"`
 }
@@ -74,7 +79,7 @@ type Result struct {
 // Result of a contender; nil when it has no figures.
 func (s *Scenario) Result(name string) *Result {
 	for _, r := range s.Results {
-		if r.Name == name && len(r.CPU) > 0 {
+		if r.Name == name && len(r.CPU) > 0 && r.Failed == "" {
 			return r
 		}
 	}

@@ -3,7 +3,6 @@ package scenario
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/leno-mesh/leno/test/bench/contender"
 	"github.com/leno-mesh/leno/test/bench/load"
@@ -35,21 +34,6 @@ type Scenario struct {
 	Big bool
 	// NoPace leaves out the latencies at a fixed rate.
 	NoPace bool
-}
-
-// Select gives the scenarios whose whole name the expression matches; an empty one: all.
-func Select(expression string) ([]Scenario, error) {
-	pattern, err := regexp.Compile("^(?:" + expression + ")$")
-	if err != nil {
-		return nil, fmt.Errorf("scenarios: %w", err)
-	}
-	var chosen []Scenario
-	for _, s := range All() {
-		if expression == "" || pattern.MatchString(s.Name) {
-			chosen = append(chosen, s)
-		}
-	}
-	return chosen, nil
 }
 
 func prefix(protocol string, shape Shape) string {
