@@ -112,6 +112,17 @@ echo-image: mesh-up $(BIN)/echo-advanced
 conformance: echo-image ## The Gateway API suite for meshes (root, Linux); writes test/conformance/reports/
 	hack/conformance.sh
 
+.PHONY: bench
+bench: bench-proxies ## Side by side with nginx, HAProxy and Envoy (Linux, two cores); writes test/bench/results/. BENCH="-help" shows flags
+	go run ./test/bench -out test/bench/results $(BENCH)
+
+# The benchmark says loudly what it has to do without. Debian would run the proxies as services, RUNLEVEL=1 keeps it from that.
+.PHONY: bench-proxies
+bench-proxies:
+	@command -v /usr/sbin/nginx >/dev/null && command -v /usr/sbin/haproxy >/dev/null || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -qq && RUNLEVEL=1 apt-get install -qy --no-install-recommends nginx libnginx-mod-stream haproxy; } || \
+	  echo "could not install nginx and haproxy"
+
 ##@ A cluster on this machine (root, Linux)
 .PHONY: cluster-up
 cluster-up: $(BIN)/cluster ## Bring up the cluster

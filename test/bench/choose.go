@@ -47,8 +47,9 @@ func whole(expression string) (*regexp.Regexp, error) {
 	return regexp.Compile("^(?:" + expression + ")$")
 }
 
-// contenders finds the proxies that take part, and says loudly which cannot.
-func contenders(o options, found *report.Run) ([]*contender.Contender, error) {
+// contenders finds the proxies that take part, and says loudly which cannot. Ours are built into dir: other runs, of other
+// sources, may share the cache.
+func contenders(o options, dir string, found *report.Run) ([]*contender.Contender, error) {
 	pattern, err := whole(o.contenders)
 	if err != nil {
 		return nil, fmt.Errorf("-contenders: %w", err)
@@ -56,11 +57,11 @@ func contenders(o options, found *report.Run) ([]*contender.Contender, error) {
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return nil, err
 	}
-	leno, err := contender.Build(o.cache, "leno")
+	leno, err := contender.Build(dir, "leno")
 	if err != nil {
 		return nil, err
 	}
-	relay, err := contender.Build(o.cache, "relay")
+	relay, err := contender.Build(dir, "relay")
 	if err != nil {
 		return nil, err
 	}

@@ -11,10 +11,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/leno-mesh/leno/test/bench/contender"
+	"github.com/leno-mesh/leno/test/bench/control"
 	"github.com/leno-mesh/leno/test/bench/measure"
 	"github.com/leno-mesh/leno/test/bench/proc"
 	"github.com/leno-mesh/leno/test/bench/report"
@@ -47,7 +49,7 @@ func main() {
 	flag.DurationVar(&o.memory.Loaded, "memory-load", 10*time.Second, "how long they go on")
 	flag.IntVar(&o.memory.Connections, "memory-connections", 10_000, "connections that rest while memory is measured")
 	flag.DurationVar(&o.memory.Wait, "memory-wait", 2*time.Minute, "how long after they have gone memory is measured again")
-	flag.StringVar(&o.cache, "cache", filepath.Join(cache, "leno-bench"), "directory that keeps what was fetched and built")
+	flag.StringVar(&o.cache, "cache", filepath.Join(cache, "leno-bench"), "directory that keeps what was fetched")
 	flag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of Leno, taken in rounds of their own; empty: none")
 	flag.StringVar(&o.out, "out", "", "directory for the report; empty: none is written")
 	list := flag.Bool("list", false, "show the names of all scenarios")
@@ -88,7 +90,7 @@ func run(ctx context.Context, o options) error {
 	if found.Machine, err = machine(); err != nil {
 		return err
 	}
-	if b.Contenders, err = contenders(o, found); err != nil {
+	if b.Contenders, err = contenders(o, dir, found); err != nil {
 		return err
 	}
 	if err := raiseFiles(); err != nil {
@@ -123,7 +125,7 @@ func run(ctx context.Context, o options) error {
 
 // all runs the scenarios. The backend ends with them.
 func all(ctx context.Context, o options, b *measure.Bench, chosen selection, found *report.Run) error {
-	backend, err := startBackend(o.cache, b)
+	backend, err := startBackend(b)
 	if err != nil {
 		return err
 	}
@@ -147,16 +149,32 @@ func all(ctx context.Context, o options, b *measure.Bench, chosen selection, fou
 	if !chosen.memory {
 		return nil
 	}
+	return memory(ctx, o, b, found)
+}
+
+// memory measures it, of Leno with everything that a sidecar has.
+func memory(ctx context.Context, o options, b *measure.Bench, found *report.Run) error {
 	b.Printf("%s\n", memoryName)
-	if found.Memory, err = b.Memory(ctx, b.Contenders, o.memory); err != nil {
+	plane, err := control.Start(b.Dir, b.Backend[contender.HTTP1])
+	if err != nil {
+		return err
+	}
+	defer plane.Stop()
+	taking := slices.Clone(b.Contenders)
+	for i, c := range taking {
+		if c.Name == "leno" {
+			taking[i] = contender.Sidecar(filepath.Join(b.Dir, "leno"), c.Version, plane.Address, plane.Token, plane.Roots)
+		}
+	}
+	if found.Memory, err = b.Memory(ctx, taking, o.memory); err != nil {
 		return fmt.Errorf("%s: %w", memoryName, err)
 	}
 	return found.Memory.Table(os.Stdout)
 }
 
 // startBackend runs the backend beside the load generator.
-func startBackend(cache string, b *measure.Bench) (*proc.Process, error) {
-	path, err := contender.Build(cache, "backend")
+func startBackend(b *measure.Bench) (*proc.Process, error) {
+	path, err := contender.Build(b.Dir, "backend")
 	if err != nil {
 		return nil, err
 	}

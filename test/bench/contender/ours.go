@@ -53,6 +53,18 @@ func Leno(path, version string) *Contender {
 	}
 }
 
+// Sidecar is Leno with all that a sidecar has, told by a control plane where to send requests: path as for [Leno], the
+// control plane's address, and files with token and roots.
+func Sidecar(path, version, manager, token, roots string) *Contender {
+	return &Contender{
+		Name: "leno", Version: version, Speaks: all,
+		command: func(_ string, h Hop) (proc.Spec, error) {
+			args := []string{"-listen", h.Listen, "-debug", h.Debug, "-manager", manager, "-token", token, "-roots", roots}
+			return proc.Spec{Path: path, Args: args, Env: one, Healthy: "http://" + h.Debug + "/ready"}, nil
+		},
+	}
+}
+
 // Relay copies bytes and understands nothing: a floor, not a competitor. It has no TLS.
 func Relay(path, version string) *Contender {
 	return &Contender{

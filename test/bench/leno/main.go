@@ -35,6 +35,7 @@ type settings struct {
 	protocol           config.Protocol
 	peer               string // SPIFFE id of the upstream; empty: plain text
 	chain, key, bundle string // files
+	manager, token     string // address of the control plane, and the file to enrol with; empty: the configuration is fixed
 }
 
 func main() {
@@ -48,11 +49,17 @@ func main() {
 	flag.StringVar(&s.chain, "chain", "", "PEM file with the certificate")
 	flag.StringVar(&s.key, "key", "", "PEM file with its key")
 	flag.StringVar(&s.bundle, "roots", "", "PEM file with the roots")
+	flag.StringVar(&s.manager, "manager", "", "address of a control plane: be a complete sidecar")
+	flag.StringVar(&s.token, "token", "", "file with the token to enrol with")
 	flag.Parse()
 	s.protocol = config.Protocol(*protocol)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, s); err != nil {
+	start := run
+	if s.manager != "" {
+		start = runWhole
+	}
+	if err := start(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "leno:", err)
 		os.Exit(1)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -27,6 +28,8 @@ type Spec struct {
 	Core int
 	// Ready is an address that accepts connections once the program serves; empty: none.
 	Ready string
+	// Healthy is a URL that answers 200 once it serves well; empty: none.
+	Healthy string
 }
 
 // Process is a running program and what it started.
@@ -61,7 +64,7 @@ func Start(s Spec) (*Process, error) {
 	}
 	p := &Process{Name: s.Name, log: logFile.Name(), cmd: cmd, done: make(chan struct{})}
 	go func() { _ = cmd.Wait(); close(p.done) }()
-	if err := p.settle(s.Ready); err != nil {
+	if err := p.settle(s); err != nil {
 		p.Stop()
 		return nil, err
 	}
@@ -85,26 +88,42 @@ func startOn(core int, cmd *exec.Cmd) error {
 }
 
 // settle waits until the program serves, and finds all processes that belong to it.
-func (p *Process) settle(address string) error {
+func (p *Process) settle(s Spec) error {
 	limit := time.Now().Add(startTimeout)
-	for address != "" {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			_ = conn.Close()
-			break
-		}
+	for !s.serves() {
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s ended before it served: %s", p.Name, p.Log())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(limit) {
-			return fmt.Errorf("%s does not serve at %s: %s", p.Name, address, p.Log())
+			return fmt.Errorf("%s does not serve at %s %s: %s", p.Name, s.Ready, s.Healthy, p.Log())
 		}
 	}
 	var err error
 	p.pids, err = group(p.cmd.Process.Pid)
 	return err
+}
+
+// serves tells whether the program accepts connections and says that it is well.
+func (s Spec) serves() bool {
+	if s.Ready != "" {
+		conn, err := net.DialTimeout("tcp", s.Ready, time.Second)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+	}
+	if s.Healthy != "" {
+		client := http.Client{Timeout: time.Second}
+		answer, err := client.Get(s.Healthy)
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	}
+	return true
 }
 
 // Log is the end of what the program wrote.
