@@ -96,6 +96,11 @@ func run(ctx context.Context, o options) error {
 	if err := raiseFiles(); err != nil {
 		return err
 	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	before, err := now()
 	if err != nil {
 		return err
