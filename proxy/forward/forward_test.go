@@ -14,6 +14,7 @@ import (
 
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/forward"
+	"github.com/leno-mesh/leno/proxy/mux"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
 	"github.com/leno-mesh/leno/proxy/telemetry"
@@ -24,16 +25,17 @@ const patience = 10 * time.Second
 
 // world is a server with scripted backends and raw clients over loopback.
 type world struct {
-	t      testing.TB
-	server *forward.Server
-	pool   *pool.Pool
-	cfg    *config.Config
-	plan   atomic.Pointer[plan.Plan]
-	ctx    context.Context
-	cut    context.CancelFunc
-	wg     sync.WaitGroup
-	random func() uint64
-	quiet  bool // no records
+	t       testing.TB
+	server  *forward.Server
+	pool    *pool.Pool
+	streams *mux.Pool
+	cfg     *config.Config
+	plan    atomic.Pointer[plan.Plan]
+	ctx     context.Context
+	cut     context.CancelFunc
+	wg      sync.WaitGroup
+	random  func() uint64
+	quiet   bool // no records
 
 	mu      sync.Mutex
 	records []telemetry.Request
@@ -68,11 +70,13 @@ func newWorld(t testing.TB) *world {
 			Clusters: map[string]*config.Cluster{}, Routes: map[string]*config.RouteTable{},
 		}}
 	w.pool = pool.New(pool.Options{Dialer: plainDialer{}})
-	w.server = forward.New(forward.Options{Pool: w.pool, Sink: w, Random: func() uint64 { return w.random() }})
+	w.streams = mux.NewPool(plainDialer{}, nil)
+	w.server = forward.New(forward.Options{Pool: w.pool, Streams: w.streams, Sink: w, Random: func() uint64 { return w.random() }})
 	w.random = func() uint64 { return 0 }
 	t.Cleanup(func() {
 		cancel()
 		w.pool.Close()
+		w.streams.Close()
 		w.wg.Wait() // no connection outlives the context
 	})
 	return w
@@ -96,6 +100,12 @@ func (w *world) straight() {
 
 // dial opens a client connection that the server serves.
 func (w *world) dial() *client {
+	conn := w.serve(w.server.Serve)
+	return &client{w.t, conn, bufio.NewReader(conn)}
+}
+
+// serve opens a client connection that serve, a method of the server, serves.
+func (w *world) serve(serve func(context.Context, net.Conn, forward.Conn)) net.Conn {
 	w.plan.Store(plan.Next(w.plan.Load(), w.cfg))
 	l := listen(w.t)
 	defer l.Close()
@@ -110,14 +120,14 @@ func (w *world) dial() *client {
 	w.wg.Add(1)
 	go func() {
 		defer w.wg.Done()
-		w.server.Serve(w.ctx, down, forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
+		serve(w.ctx, down, forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
 			d, _ := w.plan.Load().Outbound(frontend)
 			return d
 		}})
 	}()
 	w.t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
-	return &client{w.t, conn, bufio.NewReader(conn)}
+	return conn
 }
 
 // record waits for the next record.

@@ -52,6 +52,7 @@ type Conn struct {
 	used   time.Time // when there was a stream last
 	heard  bool      // since the last tick
 	timer  *time.Timer
+	spare  []byte // the buffer that is not in use for writing
 }
 
 var (
@@ -290,6 +291,10 @@ func (c *Conn) tick() {
 	}
 	if c.opts.Life > 0 && now.Sub(c.born) >= c.opts.Life {
 		c.m.Shutdown(true)
+	}
+	if !c.heard && len(c.m.Out()) == 0 && c.spare != nil { // at rest: two buffers are too many
+		c.spare = nil
+		c.m.TakeOut(nil)
 	}
 	c.heard = false
 	c.signal()

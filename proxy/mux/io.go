@@ -191,7 +191,6 @@ func (c *Conn) write() {
 // writer is what the writing goroutine has.
 type writer struct {
 	c      *Conn
-	spare  []byte
 	events []http2.Event
 	by     time.Time // write deadline in force
 }
@@ -199,8 +198,12 @@ type writer struct {
 // flush writes until there is nothing; false when the connection is over.
 func (w *writer) flush() bool {
 	c := w.c
+	var written []byte
 	for {
 		c.mu.Lock()
+		if written != nil {
+			c.spare = written
+		}
 		if len(c.m.Out()) == 0 {
 			c.awake = false
 			over := c.ending
@@ -211,13 +214,11 @@ func (w *writer) flush() bool {
 					_ = half.CloseWrite()
 				}
 			}
-			if c.m.Streams() == 0 && cap(w.spare) > smallBuffer {
-				w.spare = nil
-			}
 			c.mu.Unlock()
 			return !over
 		}
-		out := c.m.TakeOut(w.spare)
+		out := c.m.TakeOut(c.spare)
+		c.spare = nil
 		w.events = c.m.Unblock(w.events)
 		c.mu.Unlock()
 		deliver(w.events)
@@ -225,11 +226,10 @@ func (w *writer) flush() bool {
 			w.by = now.Add(writeStall)
 			_ = c.conn.SetWriteDeadline(w.by)
 		}
-		_, err := c.conn.Write(out)
-		w.spare = out
-		if err != nil {
+		if _, err := c.conn.Write(out); err != nil {
 			c.fail(err)
 			return false
 		}
+		written = out
 	}
 }
