@@ -116,8 +116,8 @@ func (a *asked) head() (*msg.Response, *fail.Error) {
 // take appends what is here of the body to dst, at most max octets. done: that was the last of it.
 func (a *asked) take(dst []byte, max int) (out []byte, done bool, failure *fail.Error) {
 	a.mu.Lock()
-	n := min(len(a.body.rest()), max)
-	dst = append(dst, a.body.rest()[:n]...)
+	n := min(len(a.body.first()), max)
+	dst = append(dst, a.body.first()[:n]...)
 	a.body.take(n)
 	done, failure = a.ended && a.body.empty(), a.broken
 	a.mu.Unlock()

@@ -272,32 +272,3 @@ func (x *call) drop(code http2.Code) {
 	x.backendToken++
 	x.letGo()
 }
-
-// queue holds octets that cannot be sent yet. What it may hold is bounded by the window that its source was given.
-type queue struct {
-	b  []byte
-	at int
-}
-
-func (q *queue) rest() []byte { return q.b[q.at:] }
-func (q *queue) empty() bool  { return q.at == len(q.b) }
-
-func (q *queue) add(p []byte) {
-	if q.empty() {
-		q.b, q.at = q.b[:0], 0
-	}
-	q.b = append(q.b, p...)
-}
-
-func (q *queue) take(n int) {
-	if q.at += n; q.empty() {
-		q.reset()
-	}
-}
-
-func (q *queue) reset() {
-	if cap(q.b) > largeBuffer {
-		q.b = nil
-	}
-	q.b, q.at = q.b[:0], 0
-}

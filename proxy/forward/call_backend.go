@@ -116,10 +116,15 @@ func (x *call) open(conn *mux.Conn, reused bool) bool {
 
 // push sends what waits for the backend.
 func (x *call) push() {
-	rest := x.toBackend.rest()
-	n := x.up.Send(x.upID, rest, x.whole && len(x.trailers) == 0)
-	x.consume(n)
-	x.toBackend.take(n)
+	for end := x.whole && len(x.trailers) == 0; ; {
+		first := x.toBackend.first()
+		n := x.up.Send(x.upID, first, end && x.toBackend.only())
+		x.toBackend.take(n)
+		x.consume(n)
+		if n < len(first) || x.toBackend.empty() {
+			break
+		}
+	}
 	if x.whole && len(x.trailers) > 0 && x.toBackend.empty() {
 		x.up.SendTrailers(x.upID, x.trailers)
 	}
@@ -222,11 +227,17 @@ func (f *fromBackend) Trailers(token uint32, fields msg.Fields) {
 
 // flush sends what waits for the client.
 func (x *call) flush() {
-	n := x.conn.Send(x.id, x.toClient.rest(), x.ending && len(x.closing) == 0)
-	if x.up != nil {
-		x.up.Consume(x.upID, n)
+	for end := x.ending && len(x.closing) == 0; ; {
+		first := x.toClient.first()
+		n := x.conn.Send(x.id, first, end && x.toClient.only())
+		x.toClient.take(n)
+		if x.up != nil {
+			x.up.Consume(x.upID, n)
+		}
+		if n < len(first) || x.toClient.empty() {
+			break
+		}
 	}
-	x.toClient.take(n)
 	if x.plain != nil {
 		x.plain.wake()
 	}

@@ -132,7 +132,7 @@ func (b *plainBackend) begin() {
 	req := x.req
 	req.Fields = joinCookies(x.req.Fields)
 	if x.whole && req.Body.Kind == msg.Chunked && len(x.trailers) == 0 {
-		req.Body = msg.Body{Kind: msg.Sized, Length: int64(len(x.toBackend.rest()))}
+		req.Body = msg.Body{Kind: msg.Sized, Length: int64(x.toBackend.size)}
 	}
 	if req.Body.Kind == msg.Sized && announcesTrailers(req.Fields) {
 		req.Body = msg.Body{Kind: msg.Chunked}
@@ -188,9 +188,9 @@ func (b *plainBackend) pump() {
 			x.mu.Unlock()
 			return
 		}
-		piece = append(piece[:0], x.toBackend.rest()...)
+		piece = append(piece[:0], x.toBackend.first()...)
 		x.toBackend.take(len(piece))
-		last, kind, tunnel := x.whole, x.req.Body.Kind, x.req.Upgrade != nil
+		last, kind, tunnel := x.whole && x.toBackend.empty(), x.req.Body.Kind, x.req.Upgrade != nil
 		var trailers msg.Fields
 		if last {
 			trailers = append(trailers, x.trailers...)

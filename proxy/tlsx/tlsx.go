@@ -48,10 +48,11 @@ func NewServer(src identity.Source) *Server {
 }
 
 // Accept does the handshake. It does not close conn on failure.
-func (s *Server) Accept(ctx context.Context, conn net.Conn) (*tls.Conn, Peer, error) {
+func (s *Server) Accept(ctx context.Context, conn net.Conn) (*Conn, Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	secured := tls.Server(conn, s.config)
+	below := &socket{Conn: conn}
+	secured := tls.Server(below, s.config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, Peer{}, fmt.Errorf("TLS from %s: %w", conn.RemoteAddr(), err)
 	}
@@ -60,7 +61,7 @@ func (s *Server) Accept(ctx context.Context, conn net.Conn) (*tls.Conn, Peer, er
 	if err != nil {
 		return nil, Peer{}, fmt.Errorf("TLS from %s: %w", conn.RemoteAddr(), err)
 	}
-	return secured, Peer{ID: id, ALPN: state.NegotiatedProtocol}, nil
+	return &Conn{Conn: secured, socket: below}, Peer{ID: id, ALPN: state.NegotiatedProtocol}, nil
 }
 
 // Dialer makes upstream connections. It is a [pool.Dialer].
@@ -95,12 +96,13 @@ func (d *Dialer) secure(ctx context.Context, conn net.Conn, t pool.Target) (net.
 	if err != nil {
 		return nil, err
 	}
-	secured := tls.Client(conn, identity.ClientTLS(d.Source, want, t.ALPN))
+	below := &socket{Conn: conn}
+	secured := tls.Client(below, identity.ClientTLS(d.Source, want, t.ALPN))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS to %s: %w", t.Address, err)
 	}
 	if got := secured.ConnectionState().NegotiatedProtocol; got != t.ALPN {
 		return nil, fmt.Errorf("TLS to %s: peer did not agree to %s", t.Address, t.ALPN)
 	}
-	return secured, nil
+	return &Conn{Conn: secured, socket: below}, nil
 }
