@@ -91,7 +91,7 @@ func (p *Proxy) lateSpeaker(v detect.Verdict, f flow) func(context.Context, *det
 
 // connect opens a connection to an endpoint of the destination's cluster.
 func (p *Proxy) connect(ctx context.Context, f flow) (*upstream, error) {
-	cluster := f.destination.Cluster
+	cluster := f.destination.Choose(p.opts.Random)
 	if cluster == nil {
 		return nil, &fail.Error{Kind: fail.NoEndpoints}
 	}

@@ -40,6 +40,8 @@ func (p *Proxy) outbound(ctx context.Context, conn net.Conn) {
 		p.opaque(ctx, conn, f) // nothing is known: touch nothing
 	case d.Protocol == config.HTTP || d.Protocol == config.HTTP2 || d.Protocol == config.Detect:
 		p.detect(ctx, conn, f)
+	case d.ByServerName():
+		p.passthrough(ctx, conn, f)
 	default:
 		f.protocol = string(d.Protocol)
 		p.opaque(ctx, conn, f)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -103,6 +104,9 @@ type Proxy struct {
 
 // New composes a proxy.
 func New(opts Options) *Proxy {
+	if opts.Random == nil {
+		opts.Random = rand.Uint64
+	}
 	p := &Proxy{opts: opts, given: &config.Config{}}
 	p.plan.Store(plan.Next(nil, p.given))
 	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: opts.Dial, Own: opts.Own}

@@ -35,11 +35,20 @@ func Check(c *Config) error {
 		if l == nil {
 			continue
 		}
-		if c.Clusters[l.Cluster] == nil {
-			errs = append(errs, fmt.Errorf("listener for %v refers to cluster %q, which is not there", dst, l.Cluster))
+		for _, name := range l.References() {
+			if c.Clusters[name] == nil {
+				errs = append(errs, fmt.Errorf("listener for %v refers to cluster %q, which is not there", dst, name))
+			}
 		}
 		if l.Routes != "" && c.Routes[l.Routes] == nil {
 			errs = append(errs, fmt.Errorf("listener for %v refers to routes %q, which are not there", dst, l.Routes))
+		}
+	}
+	for at, d := range c.Datagrams {
+		for _, name := range d.References() {
+			if c.Clusters[name] == nil {
+				errs = append(errs, fmt.Errorf("datagrams at %v refer to cluster %q, which is not there", at, name))
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {

@@ -15,6 +15,8 @@ type Config struct {
 	Outbound map[netip.AddrPort]*Listener
 	// Inbound is nil until the first answer of the control plane.
 	Inbound *Inbound
+	// Datagrams holds the sockets for datagrams of a gateway.
+	Datagrams map[netip.AddrPort]*Datagram
 	// Clusters by name, each with its current endpoints.
 	Clusters map[string]*Cluster
 	// Routes by name; listeners refer to them.
@@ -41,6 +43,7 @@ const (
 	HTTP2  Protocol = "HTTP2"
 	TLS    Protocol = "TLS"
 	TCP    Protocol = "TCP"
+	UDP    Protocol = "UDP" // of datagrams, which no listener for connections has
 )
 
 // Listener is one destination that the application dials.
@@ -50,8 +53,13 @@ type Listener struct {
 	Protocol Protocol
 	// Routes names the table for HTTP requests; empty: each request goes to Cluster.
 	Routes string
-	// Cluster takes whatever is not HTTP, and HTTP where Routes is empty.
+	// Cluster takes whatever is not HTTP, and HTTP where Routes is empty. It may be empty where Shares or SNI say all.
 	Cluster string
+	// Shares spreads connections that are relayed as they are over several clusters; empty: Cluster takes them.
+	Shares []Share
+	// SNI, for TLS, says who takes a connection by the server name that its client asks for; a name that no rule takes is
+	// refused. Empty: the server name makes no difference.
+	SNI []SNIRule
 	// Service is the destination as people know it, "namespace/name:port"; empty for a pod address.
 	Service string
 }

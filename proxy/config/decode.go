@@ -3,11 +3,13 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Resource is one decoded resource: the field of its type is set.
 type Resource struct {
 	Listener  *Listener
+	Datagram  *Datagram
 	Inbound   *InboundListener
 	Routes    *RouteTable
 	Cluster   *Cluster // without endpoints
@@ -36,9 +38,12 @@ func Decode(typeURL, name, version string, body []byte) (Resource, error) {
 	var err error
 	switch typeURL {
 	case ListenerType:
-		if name == InboundName {
+		switch {
+		case name == InboundName:
 			r.Inbound, err = decodeInbound(body)
-		} else {
+		case strings.HasPrefix(name, DatagramPrefix):
+			r.Datagram, err = decodeDatagram(name, body)
+		default:
 			r.Listener, err = decodeListener(name, body)
 		}
 	case RouteType:

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -9,8 +10,11 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -33,11 +37,37 @@ const (
 		"filterChains": [{"filters": [{"name": "hcm", "typedConfig": {
 			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
 			"rds": {"routeConfigName": "r"}}}]}]}`
+	validSNI = `{"name": "x", "metadata": {"filterMetadata": {"dev.leno.listener": {"protocol": "TLS"}}},
+		"listenerFilters": [{"name": "tls", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}],
+		"filterChains": [
+			{"filterChainMatch": {"transportProtocol": "tls", "serverNames": ["a.example.com", "*.example.com"]}, "name": "one",
+				"metadata": {"filterMetadata": {"dev.leno.origin": {"kind": "TLSRoute", "name": "r"}}},
+				"filters": [{"name": "tcp", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+					"statPrefix": "s", "weightedClusters": {"clusters": [{"name": "a", "weight": 1}, {"name": "dev.leno.fail", "weight": 3}]}}}]},
+			{"filterChainMatch": {"transportProtocol": "tls", "serverNames": ["b.example.org"]},
+				"filters": [{"name": "tcp", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+					"statPrefix": "s", "cluster": "b"}}]},
+			{"filterChainMatch": {"transportProtocol": "tls"},
+				"filters": [{"name": "tcp", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+					"statPrefix": "s", "cluster": "rest"}}]}]}`
+	validWeighted = `{"name": "x", "metadata": {"filterMetadata": {"dev.leno.listener": {"protocol": "TCP"}}},
+		"defaultFilterChain": {"filters": [{"name": "tcp", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+			"statPrefix": "s", "weightedClusters": {"clusters": [{"name": "a", "weight": 1}, {"name": "b", "weight": 2}]}}}]}}`
+	validUDP = `{"name": "udp/127.0.0.1:53", "address": {"socketAddress": {"protocol": "UDP", "address": "127.0.0.1", "portValue": 53}},
+		"udpListenerConfig": {}, "metadata": {"filterMetadata": {"dev.leno.origin": {"kind": "UDPRoute", "name": "dns"},
+			"dev.leno.listener": {"service": "edge", "backends": [{"cluster": "a", "weight": 1}, {"cluster": "b", "weight": 3}]}}},
+		"listenerFilters": [{"name": "udp", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+			"statPrefix": "s", "idleTimeout": "5s", "matcher": {"onNoMatch": {"action": {"name": "route",
+				"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.Route", "cluster": "a"}}}}}}]}`
 	validInbound = `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {"strict": true, "protocols": {"80": "HTTP"}}}}}`
 	validCluster = `{"name": "x", "type": "EDS", "lbPolicy": "LEAST_REQUEST"}`
 	validEDS     = `{"clusterName": "x", "endpoints": [{"lbEndpoints": [{"endpoint": {"address": {"socketAddress": {"address": "10.0.0.1", "portValue": 80}}}}]}]}`
 	validSecret  = `{"name": "x", "validationContext": {"trustedCa": {"inlineBytes": "UEVN"}}}`
 )
+
+func tcpFilter(to string) string {
+	return `{"name": "tcp", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "statPrefix": "s", ` + to + `}}`
+}
 
 func routes(route string) string {
 	return `{"name": "x", "virtualHosts": [{"name": "*", "domains": ["*"], "routes": [` + route + `]}]}`
@@ -66,7 +96,7 @@ func encode(t testing.TB, typeURL, json string) []byte {
 
 func TestValidResources(t *testing.T) {
 	for json, typeURL := range map[string]string{
-		validListener: config.ListenerType, validCluster: config.ClusterType, validEDS: config.EndpointType,
+		validListener: config.ListenerType, validSNI: config.ListenerType, validWeighted: config.ListenerType, validCluster: config.ClusterType, validEDS: config.EndpointType,
 		validSecret: config.SecretType, action(""): config.RouteType,
 	} {
 		if _, err := config.Decode(typeURL, "x", "1", encode(t, typeURL, json)); err != nil {
@@ -101,11 +131,24 @@ func TestRefusals(t *testing.T) {
 		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"mergeSlashes": true, "rds": {"routeConfigName": "r"}`), `field number 33`},
 		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"routeConfig": `+routes("")), `does not send everything to "c"`},
 		{L, change(validListener, `"filters": [`, `"filters": [{"name": "none"}, `), `has 2 filters`},
+		{L, change(validListener, `"filters": [`, `"filterChainMatch": {"serverNames": ["a"]}, "filters": [`), `filter_chain_match: field number 11`},
 		{L, change(validListener, `"name": "x"`, `"name": "x", "tcpBacklogSize": 5`), `field number 24`},
 		{C, change(validCluster, "EDS", "STRICT_DNS"), `Cluster "x": field type is 1`},
 		{C, change(validCluster, "LEAST_REQUEST", "RING_HASH"), `field lb_policy is 2`},
 		{C, change(validCluster, `"type"`, `"outlierDetection": {}, "type"`), `field number 19`},
 		{C, change(validCluster, `"type"`, `"edsClusterConfig": {"serviceName": "y"}, "type"`), `service_name is "y"`},
+		{L, change(validSNI, `"tls", "server`, `"raw_buffer", "server`), `filter_chains[0]: field filter_chain_match.transport_protocol is "raw_buffer"`},
+		{L, change(validSNI, `"*.example.com"`, `"*example.com"`), `server_names has "*example.com"`},
+		{L, change(validSNI, `"*.example.com"`, `"*."`), `server_names has "*."`},
+		{L, change(validSNI, `"*.example.com"`, `"A.example.com"`), `no host name in lower case`},
+		{L, change(validSNI, `"*.example.com"`, `"b.example.org"`), `two filter_chains for the server name "b.example.org"`},
+		{L, change(validSNI, `"transportProtocol"`, `"sourceType": "EXTERNAL", "transportProtocol"`), `filter_chain_match: field number 12`},
+		{L, change(validSNI, `"weight": 1`, `"weight": 0`), `weighted_clusters.clusters[0]: field weight is 0`},
+		{L, change(validSNI, `{"name": "a"`, `{"name": ""`), `names no cluster`},
+		{L, change(validSNI, `"weight": 1`, `"weight": 1, "metadataMatch": {}`), `clusters[0]: field number 3`},
+		{L, change(validSNI, `"filterChains"`, `"defaultFilterChain": {"filters": [`+tcpFilter(`"cluster": "c"`)+`]}, "filterChains"`), `default_filter_chain: stands beside server names`},
+		{L, change(validSNI, "tls_inspector.v3.TlsInspector", "http_inspector.v3.HttpInspector"), `listener_filters[0]: is a "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"`},
+		{L, change(validSNI, `"TLS"`, `"TCP"`), `listener_filters[0]: is a`},
 		{E, change(validEDS, "10.0.0.1", "example.org"), `ClusterLoadAssignment "x": endpoints[0].lb_endpoints[0].endpoint.address.socket_address: is not an IP address`},
 		{E, change(validEDS, `"portValue": 80`, `"portValue": 0`), `port from 1`},
 		{E, change(validEDS, `"portValue": 80`, `"portValue": 80, "protocol": "UDP"`), `protocol is not TCP`},
@@ -149,6 +192,23 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.json, err, c.says)
 		}
 	}
+	for _, c := range []struct{ old, new, says string }{
+		{`"protocol": "UDP"`, `"protocol": "TCP"`, `address.socket_address: field protocol is not UDP`},
+		{`"portValue": 53`, `"portValue": 54`, `field address is 127.0.0.1:54`},
+		{`"address": {"socketAddress": {"protocol": "UDP", "address": "127.0.0.1", "portValue": 53}},`, ``, `address.socket_address is missing`},
+		{`"udpListenerConfig": {}`, `"udpListenerConfig": {"quicOptions": {}}`, `udp_listener_config: field number 7`},
+		{`udp_proxy.v3.Route"`, `udp_proxy.v3.UdpProxyConfig"`, `on_no_match.action: is a "envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig"`},
+		{`"idleTimeout": "5s"`, `"usePerPacketLoadBalancing": true`, `listener_filters[0].typed_config: field number 7`},
+		{`"cluster": "a"}}}}}`, `"cluster": "c"}}}}}`, `leads to "c", which is not among`},
+		{`"onNoMatch"`, `"matcherTree": {}, "onNoMatch"`, `matcher: field number 2`},
+		{`{"cluster": "a", "weight": 1}`, `{"cluster": "a"}`, `weight is 0`},
+		{`"listenerFilters"`, `"filterChains": [{}], "listenerFilters"`, `field number 3`},
+	} {
+		_, err := config.Decode(L, "udp/127.0.0.1:53", "1", encode(t, L, change(validUDP, c.old, c.new)))
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", c.new, err, c.says)
+		}
+	}
 	if _, err := config.Decode("a.b.Thing", "x", "1", nil); err == nil {
 		t.Error("an unknown type was taken")
 	}
@@ -166,6 +226,12 @@ func TestCheck(t *testing.T) {
 	if err := config.Check(c); err != nil {
 		t.Errorf("%v", err)
 	}
+	at := netip.MustParseAddrPort("127.0.0.1:53")
+	c.Datagrams = map[netip.AddrPort]*config.Datagram{at: {Shares: []config.Share{{Cluster: "u"}, {Cluster: "a"}}}}
+	c.Outbound = map[netip.AddrPort]*config.Listener{at: {SNI: []config.SNIRule{{Shares: []config.Share{{Cluster: "s"}}}}}}
+	if err := config.Check(c); err == nil || !strings.Contains(err.Error(), `"u"`) || !strings.Contains(err.Error(), `"s"`) {
+		t.Errorf("%v", err)
+	}
 }
 
 // FuzzDecode: whatever a control plane sends, the answer is a value or an error.
@@ -175,6 +241,8 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint8(i), "x", encode(f, types[i], json))
 	}
 	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
+	f.Add(uint8(0), "udp/127.0.0.1:53", encode(f, config.ListenerType, validUDP))
+	f.Add(uint8(0), "x", encode(f, config.ListenerType, validSNI))
 	f.Fuzz(func(t *testing.T, kind uint8, name string, body []byte) {
 		typeURL := types[int(kind)%len(types)]
 		begin := time.Now()

@@ -3,8 +3,6 @@ package config
 import (
 	"math"
 	"strconv"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Full names of the messages in a listener's Anys.
@@ -13,6 +11,7 @@ const (
 	tcpProxy          = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 	httpRouter        = "envoy.extensions.filters.http.router.v3.Router"
 	httpInspector     = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"
+	tlsInspector      = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 )
 
 // decodeListener reads an outbound envoy.config.listener.v3.Listener. The protocol and the cluster stand in its metadata;
@@ -26,17 +25,29 @@ func decodeListener(name string, body []byte) (*Listener, error) {
 		facts := md[keyListener]
 		l.Protocol, l.Service, l.Cluster = facts.protocol("protocol"), facts.text("service"), facts.text("cluster")
 		facts.done()
-		if l.Cluster == "" {
-			m.fail("has no cluster in its metadata %s", keyListener)
+		inspector := httpInspector
+		if l.Protocol == TLS {
+			inspector = tlsInspector
 		}
 		for _, f := range m.subs(9, "listener_filters") {
-			f.only(httpInspector, 3)
+			f.typed(3, inspector).done()
 		}
 		for _, chain := range m.subs(3, "filter_chains") {
+			if l.Protocol == TLS {
+				l.SNI = append(l.SNI, decodeSNI(chain))
+			} else {
+				decodeChain(chain, l)
+			}
+		}
+		distinct(m, l.SNI)
+		if chain := m.sub(25, "default_filter_chain"); chain != nil {
+			if len(l.SNI) > 0 {
+				chain.fail("stands beside server names: this proxy refuses what matches none of them")
+			}
 			decodeChain(chain, l)
 		}
-		if chain := m.sub(25, "default_filter_chain"); chain != nil {
-			decodeChain(chain, l)
+		if byTCP := len(l.SNI)+len(l.Shares) > 0 && (l.Protocol == TLS || l.Protocol == TCP); l.Cluster == "" && !byTCP {
+			m.fail("has no cluster in its metadata %s", keyListener)
 		}
 		m.ignore(
 			2,  // address: the destination that the name tells
@@ -52,40 +63,36 @@ func decodeListener(name string, body []byte) (*Listener, error) {
 
 // decodeChain reads a chain of one filter. Which chain takes a connection follows from the listener's protocol.
 func decodeChain(m *message, l *Listener) {
-	m.ignore(1) // filter_chain_match
-	filters := m.subs(3, "filters")
-	if len(filters) != 1 {
-		m.fail("has %d filters: this proxy supports one", len(filters))
-	}
-	for _, f := range filters {
-		f.ignore(1) // name
-		kind, config := f.anything(4, "typed_config")
-		f.done()
-		switch kind {
-		case connectionManager:
-			decodeManager(config, l)
-		case tcpProxy:
-			config.ignore(1) // stat_prefix
-			if c := config.text(2, "cluster"); c != l.Cluster {
-				config.fail("field cluster is %q, but the metadata says %q", c, l.Cluster)
-			}
-			config.done()
-		default:
-			f.fail("is a %q, which this proxy does not support", kind)
+	match := m.sub(1, "filter_chain_match")
+	match.ignore(10) // application_protocols
+	match.done()
+	switch kind, config := m.oneFilter(); kind {
+	case connectionManager:
+		decodeManager(config, l)
+	case tcpProxy:
+		shares := decodeTCP(config)
+		if config.has(10) {
+			l.Shares = shares
+		} else if len(shares) == 1 && shares[0].Cluster != l.Cluster {
+			config.fail("field cluster is %q, but the metadata says %q", shares[0].Cluster, l.Cluster)
 		}
+	default:
+		m.fail("filters[0]: is a %q, which this proxy does not support", kind)
 	}
 	m.done()
 }
 
-// only refuses a filter of another type; number is that of its typed_config, which must be empty.
-func (m *message) only(want string, number protowire.Number) {
-	m.ignore(1) // name
-	if kind, config := m.anything(number, "typed_config"); kind != want {
-		m.fail("is a %q, which this proxy does not support", kind)
-	} else {
-		config.done()
+// oneFilter is the only filter of a chain: the full name of its configuration, and the configuration.
+func (m *message) oneFilter() (string, *message) {
+	filters := m.subs(3, "filters")
+	if len(filters) != 1 {
+		m.fail("has %d filters: this proxy supports one", len(filters))
+		return "", nil
 	}
-	m.done()
+	filters[0].ignore(1) // name
+	kind, config := filters[0].anything(4, "typed_config")
+	filters[0].done()
+	return kind, config
 }
 
 func decodeManager(m *message, l *Listener) {
@@ -94,7 +101,7 @@ func decodeManager(m *message, l *Listener) {
 		2, // stat_prefix
 	)
 	for _, f := range m.subs(5, "http_filters") {
-		f.only(httpRouter, 4)
+		f.typed(4, httpRouter).done()
 	}
 	m.ignore(23) // upgrade_configs: any upgrade is passed on
 	if rds := m.sub(3, "rds"); rds != nil {

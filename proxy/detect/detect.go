@@ -34,6 +34,8 @@ type Verdict struct {
 	// SNI and ALPN are what a ClientHello asks for.
 	SNI  string
 	ALPN []string
+	// Whole says that the ClientHello was read to its end: what it does not ask for is really not there.
+	Whole bool
 }
 
 // Limits.

@@ -36,6 +36,23 @@ func split(record []byte) []byte {
 	return append(out, body[cut:]...)
 }
 
+// twice puts another host name into the server_name extension of a ClientHello that fits one record.
+func twice(record []byte, name string) []byte {
+	at := bytes.Index(record, []byte(name))
+	out := append([]byte{}, record[:at+len(name)]...)
+	out = append(out, 0, 0, 1, 'x')
+	out = append(out, record[at+len(name):]...)
+	const added = 4
+	sessionAt := 5 + 4 + 2 + 32
+	suitesAt := sessionAt + 1 + int(out[sessionAt])
+	extensionsAt := suitesAt + 2 + int(out[suitesAt])<<8 + int(out[suitesAt+1]) + 2 // one method of compression
+	for _, length := range []int{3, 7, extensionsAt, at - 7, at - 5} {              // of two bytes each, all of what holds the name
+		n := int(out[length])<<8 + int(out[length+1]) + added
+		out[length], out[length+1] = byte(n>>8), byte(n)
+	}
+	return out
+}
+
 func TestSniff(t *testing.T) {
 	meshHello := hello(&tls.Config{NextProtos: []string{"leno-http/1.1", "leno-tcp"}, InsecureSkipVerify: true})
 	appHello := hello(&tls.Config{ServerName: "db.example.org", NextProtos: []string{"h2"}})
@@ -52,9 +69,10 @@ func TestSniff(t *testing.T) {
 		{"request line longer than what is looked at", long, detect.Verdict{Kind: detect.HTTP1}},
 		{"half a request line", "GET /inde", detect.Verdict{Kind: detect.HTTP1}},
 		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00", detect.Verdict{Kind: detect.HTTP2}},
-		{"mesh TLS", string(meshHello), detect.Verdict{Kind: detect.TLS, ALPN: []string{"leno-http/1.1", "leno-tcp"}}},
-		{"application TLS", string(appHello), detect.Verdict{Kind: detect.TLS, SNI: "db.example.org", ALPN: []string{"h2"}}},
-		{"hello in two records", string(split(appHello)), detect.Verdict{Kind: detect.TLS, SNI: "db.example.org", ALPN: []string{"h2"}}},
+		{"mesh TLS", string(meshHello), detect.Verdict{Kind: detect.TLS, ALPN: []string{"leno-http/1.1", "leno-tcp"}, Whole: true}},
+		{"application TLS", string(appHello), detect.Verdict{Kind: detect.TLS, SNI: "db.example.org", ALPN: []string{"h2"}, Whole: true}},
+		{"hello in two records", string(split(appHello)), detect.Verdict{Kind: detect.TLS, SNI: "db.example.org", ALPN: []string{"h2"}, Whole: true}},
+		{"hello with two names", string(twice(appHello, "db.example.org")), detect.Verdict{Kind: detect.Opaque}},
 		{"half a hello", string(appHello[:100]), detect.Verdict{Kind: detect.TLS}},
 		{"redis", "*1\r\n$4\r\nPING\r\n", detect.Verdict{Kind: detect.Opaque}},
 		{"redis inline", "GET key\r\n", detect.Verdict{Kind: detect.Opaque}},
@@ -76,7 +94,7 @@ func TestSniff(t *testing.T) {
 				}()
 				start := time.Now()
 				conn, got, err := detect.Sniff(server, detect.Wait)
-				if err != nil || got.Kind != tc.want.Kind || got.SNI != tc.want.SNI || !slices.Equal(got.ALPN, tc.want.ALPN) {
+				if err != nil || got.Kind != tc.want.Kind || got.SNI != tc.want.SNI || got.Whole != tc.want.Whole || !slices.Equal(got.ALPN, tc.want.ALPN) {
 					t.Errorf("%s by %d: %+v, %v; want %+v", tc.name, size, got, err, tc.want)
 				}
 				if waited := time.Since(start); got.Kind != detect.TLS && waited > detect.Wait {

@@ -41,6 +41,7 @@ func classifyTLS(b []byte) (Verdict, bool) {
 		if !readHello(body, &verdict) {
 			return Verdict{Kind: Opaque}, true
 		}
+		verdict.Whole = true
 		return verdict, true
 	}
 }
@@ -97,9 +98,14 @@ func readSNI(body cryptobyte.String, v *Verdict) bool {
 		if !names.ReadUint8(&kind) || !names.ReadUint16LengthPrefixed(&name) {
 			return false
 		}
-		if kind == hostName {
-			v.SNI = string(name)
+		if kind != hostName {
+			continue
 		}
+		// One name at most, and not an empty one (RFC 6066, section 3): of two, the server might take the other.
+		if v.SNI != "" || len(name) == 0 {
+			return false
+		}
+		v.SNI = string(name)
 	}
 	return true
 }

@@ -34,6 +34,8 @@ const (
 	BackendTimeout
 	ClientGone
 	ClientStalled
+	NoHello
+	NoServerName
 	kinds
 )
 
@@ -67,6 +69,8 @@ var table = [kinds]Entry{
 	BackendTimeout:   {504, "backend_timeout", "the backend took longer than its timeout"},
 	ClientGone:       {0, "client_gone", "the client went away"},
 	ClientStalled:    {408, "client_stalled", "the request body stopped coming"},
+	NoHello:          {0, "no_client_hello", "the connection does not begin with TLS"},
+	NoServerName:     {0, "no_server_name", "no rule takes the server name"},
 }
 
 // Of returns what k turns into.

@@ -16,11 +16,12 @@ import (
 
 // Plan is a compiled config.Config.
 type Plan struct {
-	Config   *config.Config
-	outbound map[netip.AddrPort]*Destination
-	clusters map[string]*Cluster
-	routes   map[string]*Routes
-	err      error
+	Config    *config.Config
+	outbound  map[netip.AddrPort]*Destination
+	datagrams map[netip.AddrPort]*Destination
+	clusters  map[string]*Cluster
+	routes    map[string]*Routes
+	err       error
 
 	mu      sync.RWMutex // guards inbound, which fills as the pod's ports are used
 	inbound map[netip.AddrPort]*Destination
@@ -41,10 +42,11 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 		prev = &Plan{}
 	}
 	p := &Plan{
-		Config:   cfg,
-		outbound: make(map[netip.AddrPort]*Destination, len(cfg.Outbound)),
-		clusters: make(map[string]*Cluster, len(cfg.Clusters)),
-		routes:   make(map[string]*Routes, len(cfg.Routes)),
+		Config:    cfg,
+		outbound:  make(map[netip.AddrPort]*Destination, len(cfg.Outbound)),
+		datagrams: make(map[netip.AddrPort]*Destination, len(cfg.Datagrams)),
+		clusters:  make(map[string]*Cluster, len(cfg.Clusters)),
+		routes:    make(map[string]*Routes, len(cfg.Routes)),
 	}
 	for name, c := range cfg.Clusters {
 		p.clusters[name] = nextCluster(prev.clusters[name], c, random)
@@ -61,6 +63,11 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 		if l != nil {
 			p.outbound[addr] = p.destination(addr, l)
 		}
+	}
+	for addr, d := range cfg.Datagrams {
+		p.datagrams[addr] = p.destination(addr, &config.Listener{
+			Name: d.Name, Origin: d.Origin, Protocol: config.UDP, Shares: d.Shares, Service: d.Service,
+		})
 	}
 	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
 	p.err = errors.Join(errs...)
@@ -92,13 +99,16 @@ type Destination struct {
 	Service string
 	// Routes decide about HTTP requests; nil: all go to Cluster.
 	Routes *Routes
-	// Cluster takes what routes do not decide; nil when the control plane named one that does not exist.
+	// Cluster takes what routes do not decide; nil when the control plane named one that does not exist. Connections that
+	// are relayed as they are ask Choose, which knows of weights.
 	Cluster *Cluster
 	// Receiver is who receives, for inbound destinations.
 	Receiver  config.Workload
 	AccessLog bool
 
-	plan *Plan
+	plan   *Plan
+	shares *shares      // nil: Cluster takes all connections that are relayed
+	names  *serverNames // nil: the server name makes no difference
 }
 
 // Lookup finds a cluster; nil if there is none of that name.
@@ -109,6 +119,7 @@ func (p *Plan) destination(addr netip.AddrPort, l *config.Listener) *Destination
 		Address: addr, Listener: l, Protocol: l.Protocol, Origin: l.Origin, Service: l.Service,
 		Cluster: p.clusters[l.Cluster], AccessLog: p.Config.AccessLog, plan: p,
 	}
+	d.shares, d.names = p.newShares(l.Shares), p.serverNames(d, l.SNI)
 	if l.Routes != "" {
 		d.Routes = p.routes[l.Routes]
 		if d.Routes == nil {

@@ -231,7 +231,9 @@ func (m *machine) needed() map[string]names {
 		if l == nil {
 			return
 		}
-		need[config.ClusterType][l.Cluster] = struct{}{}
+		for _, c := range l.References() {
+			need[config.ClusterType][c] = struct{}{}
+		}
 		if l.Routes != "" {
 			need[config.RouteType][l.Routes] = struct{}{}
 		}

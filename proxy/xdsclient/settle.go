@@ -50,8 +50,8 @@ func same(a, b *config.Config) bool {
 
 // include puts what a listener refers to into next, if all of it is there.
 func (m *machine) include(next *config.Config, l *config.Listener) bool {
-	cluster := m.cluster(l.Cluster)
-	if cluster == nil {
+	missing := func(c string) bool { return m.cluster(c) == nil }
+	if slices.ContainsFunc(l.References(), missing) {
 		return false
 	}
 	if l.Routes != "" && next.Routes[l.Routes] == nil {
@@ -64,7 +64,9 @@ func (m *machine) include(next *config.Config, l *config.Listener) bool {
 			next.Clusters[name] = m.cluster(name)
 		}
 	}
-	next.Clusters[l.Cluster] = cluster
+	for _, name := range l.References() {
+		next.Clusters[name] = m.cluster(name)
+	}
 	return true
 }
 
@@ -149,7 +151,7 @@ func (m *machine) standing(dst netip.AddrPort) standing {
 	if !l.has() {
 		return waiting
 	}
-	clusters := []string{l.value.Listener.Cluster}
+	clusters := l.value.Listener.References()
 	if r := l.value.Listener.Routes; r != "" {
 		if bad(config.RouteType, r) {
 			return stuck
