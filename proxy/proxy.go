@@ -52,7 +52,9 @@ type Options struct {
 	Own func(netip.AddrPort) (netip.AddrPort, bool)
 	// Reserved are the proxy's own ports: connections to them at own or loopback addresses would run in circles.
 	Reserved []uint16
-	Identity identity.Source
+	// Datagrams are the sockets of a gateway; optional: nil where none are served.
+	Datagrams *DatagramSockets
+	Identity  identity.Source
 	// Control makes the source of configuration. It must call apply with each new one, one at a time.
 	Control func(apply func(*config.Config)) Control
 	// Sink gets a record of each request and connection.
@@ -91,6 +93,7 @@ type Proxy struct {
 	tls     *tlsx.Server
 	learnt  detect.Learnt
 	uses    uses
+	sockets sockets
 	active  drain.Counter
 	// complaints bounds log lines that anybody on the network can cause.
 	complaints limiter
@@ -158,6 +161,7 @@ func (p *Proxy) use() {
 	keep := func(t pool.Target) bool { return serves(t.Address, t.Identity) }
 	p.pool.Keep(keep)
 	p.streams.Keep(keep)
+	p.openSockets()
 	if p.opts.OnConfig != nil {
 		p.opts.OnConfig(cfg)
 	}
@@ -207,6 +211,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		}
 	})
 	running.Go(func() { p.releaseIdle(serving) })
+	running.Go(func() { p.serveDatagrams(serving) })
 
 	var err error
 	select {

@@ -23,6 +23,8 @@ type Counters struct {
 	waited         *prometheus.CounterVec
 	refused        *prometheus.CounterVec
 	floods         *prometheus.CounterVec
+	// Datagrams are about what a gateway relays of them.
+	Datagrams *Datagrams
 }
 
 // NewCounters makes the metrics and registers them.
@@ -33,12 +35,13 @@ func NewCounters(registry prometheus.Registerer) *Counters {
 		return c
 	}
 	return &Counters{
-		opened:   vec("leno_connections_opened_total", "Connections accepted.", "direction"),
-		closed:   vec("leno_connections_closed_total", "Connections that have ended.", "direction"),
-		verdicts: vec("leno_detections_total", "What the first bytes of connections looked like.", "direction", "verdict"),
-		waited:   vec("leno_detection_wait_seconds_total", "Time spent waiting for first bytes.", "direction", "verdict"),
-		refused:  vec("leno_connections_refused_total", "Connections refused by policy, or because their peer proved no identity.", "direction", "reason"),
-		floods:   vec("leno_http2_floods_total", "HTTP/2 connections that were ended because of what their peer sent too much of.", "side", "reason"),
+		opened:    vec("leno_connections_opened_total", "Connections accepted.", "direction"),
+		closed:    vec("leno_connections_closed_total", "Connections that have ended.", "direction"),
+		verdicts:  vec("leno_detections_total", "What the first bytes of connections looked like.", "direction", "verdict"),
+		waited:    vec("leno_detection_wait_seconds_total", "Time spent waiting for first bytes.", "direction", "verdict"),
+		refused:   vec("leno_connections_refused_total", "Connections refused by policy, or because their peer proved no identity.", "direction", "reason"),
+		floods:    vec("leno_http2_floods_total", "HTTP/2 connections that were ended because of what their peer sent too much of.", "side", "reason"),
+		Datagrams: newDatagrams(registry, vec),
 	}
 }
 
