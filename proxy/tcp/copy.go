@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -28,26 +27,31 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return 
 
 // copy moves bytes from src to dst until src ends (nil) or something fails.
 func (r *Relay) copy(dst, src net.Conn, count *atomic.Int64) error {
+	out := &sink{conn: dst}
+	out.plain, _ = plain(dst)
 	if first := ahead(src); len(first) > 0 {
-		if err := r.write(dst, first, count); err != nil {
+		if err := r.write(out, first, count); err != nil {
 			return err
 		}
 	}
-	from, fromPlain := plain(src)
-	to, toPlain := plain(dst)
-	if !fromPlain {
-		return r.copyOpaque(dst, src, count)
+	from, ok := plain(src)
+	if !ok {
+		return r.copyOpaque(out, src, count)
+	}
+	in, err := newSource(from)
+	if err != nil {
+		return err
 	}
 	full := 0
 	for {
-		if full >= bulkAfter && toPlain {
-			if err := r.splice(to, from, count); err != nil {
+		if full >= bulkAfter && out.plain != nil {
+			if err := r.splice(out, in, count); err != nil {
 				return ended(err)
 			}
 			full = 0
 			continue
 		}
-		n, err := r.step(dst, from, count)
+		n, err := r.step(out, in, count)
 		if err != nil {
 			return ended(err)
 		}
@@ -57,61 +61,49 @@ func (r *Relay) copy(dst, src net.Conn, count *atomic.Int64) error {
 	}
 }
 
-// step waits until from is readable, holding nothing, and moves one buffer.
-func (r *Relay) step(dst net.Conn, from *net.TCPConn, count *atomic.Int64) (int, error) {
-	if err := r.readable(from); err != nil {
+// step waits until something can be read, holding nothing, and moves one buffer.
+func (r *Relay) step(out *sink, in *source, count *atomic.Int64) (int, error) {
+	buffer, n, err := r.read(in)
+	if buffer == nil {
 		return 0, err
 	}
-	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
-	n, err := from.Read(*buffer)
-	if n > 0 {
-		if err := r.write(dst, (*buffer)[:n], count); err != nil {
-			return n, err
-		}
-	}
-	return n, err
+	return n, r.write(out, (*buffer)[:n], count)
 }
 
-// readable waits until a byte or the end is there, or the relay has been idle for too long.
-func (r *Relay) readable(from *net.TCPConn) error {
-	raw, err := from.SyscallConn()
-	if err != nil {
-		return err
-	}
+// read waits until bytes, the end or an error is there, or the relay has been idle for too long. The buffer, which is nil
+// where there is nothing in it, is the caller's to put back.
+func (r *Relay) read(in *source) (*[]byte, int, error) {
 	for {
-		_ = from.SetReadDeadline(time.Now().Add(r.Idle / 2))
-		var broken error // looking takes the socket's pending error away
-		err := raw.Read(func(fd uintptr) bool {
-			// Looking comes first: the poller tells only of what is new.
-			var one [1]byte
-			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-			if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
-				return false
-			}
-			broken = err
-			return true
-		})
-		if err == nil && broken != nil {
-			err = os.NewSyscallError("recvfrom", broken)
+		if !in.armed {
+			in.armed = true
+			_ = in.conn.SetReadDeadline(time.Now().Add(r.Idle / 2))
 		}
+		err := in.raw.Read(in.try)
 		switch {
+		case err == nil && in.err != nil:
+			return nil, 0, os.NewSyscallError("read", in.err)
+		case err == nil && in.n == 0:
+			return nil, 0, io.EOF
 		case err == nil:
-			return nil
+			return in.buffer, in.n, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
+			return nil, 0, err
 		case r.expired():
-			return ErrIdle
+			return nil, 0, ErrIdle
 		}
+		in.armed = false
 	}
 }
 
-// splice moves bulk in the kernel, until from has nothing more for a while.
-func (r *Relay) splice(to, from *net.TCPConn, count *atomic.Int64) error {
+// splice moves bulk in the kernel, until in has nothing more for a while.
+func (r *Relay) splice(out *sink, in *source, count *atomic.Int64) error {
+	in.armed = false
 	for {
-		_ = from.SetReadDeadline(time.Now().Add(bulkTurn))
-		_ = to.SetWriteDeadline(time.Now().Add(r.Idle))
-		n, err := to.ReadFrom(&io.LimitedReader{R: from, N: bulkBytes})
+		out.armed = time.Now()
+		_ = in.conn.SetReadDeadline(out.armed.Add(bulkTurn))
+		_ = out.plain.SetWriteDeadline(out.armed.Add(r.Idle))
+		n, err := out.plain.ReadFrom(&io.LimitedReader{R: in.conn, N: bulkBytes})
 		if n > 0 {
 			count.Add(n)
 			r.touch()
@@ -129,18 +121,18 @@ func (r *Relay) splice(to, from *net.TCPConn, count *atomic.Int64) error {
 }
 
 // copyOpaque is for sources that cannot be waited on without a buffer: a small one, until much comes at once.
-func (r *Relay) copyOpaque(dst, src net.Conn, count *atomic.Int64) error {
+func (r *Relay) copyOpaque(out *sink, src net.Conn, count *atomic.Int64) error {
 	small := make([]byte, smallBuffer)
 	for {
 		_ = src.SetReadDeadline(time.Now().Add(r.Idle / 2))
 		n, err := src.Read(small)
 		if n > 0 {
-			if err := r.write(dst, small[:n], count); err != nil {
+			if err := r.write(out, small[:n], count); err != nil {
 				return err
 			}
 		}
 		if n == smallBuffer && err == nil {
-			err = r.drain(dst, src, count)
+			err = r.drain(out, src, count)
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if !r.expired() {
@@ -155,14 +147,14 @@ func (r *Relay) copyOpaque(dst, src net.Conn, count *atomic.Int64) error {
 }
 
 // drain moves large pieces while they keep coming.
-func (r *Relay) drain(dst, src net.Conn, count *atomic.Int64) error {
+func (r *Relay) drain(out *sink, src net.Conn, count *atomic.Int64) error {
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	for {
 		_ = src.SetReadDeadline(time.Now().Add(bulkTurn))
 		n, err := src.Read(*buffer)
 		if n > 0 {
-			if err := r.write(dst, (*buffer)[:n], count); err != nil {
+			if err := r.write(out, (*buffer)[:n], count); err != nil {
 				return err
 			}
 		}
@@ -173,14 +165,6 @@ func (r *Relay) drain(dst, src net.Conn, count *atomic.Int64) error {
 			return err
 		}
 	}
-}
-
-func (r *Relay) write(dst net.Conn, b []byte, count *atomic.Int64) error {
-	r.touch()
-	_ = dst.SetWriteDeadline(time.Now().Add(r.Idle))
-	n, err := dst.Write(b)
-	count.Add(int64(n))
-	return err
 }
 
 // ended makes the proper end of a stream no error.

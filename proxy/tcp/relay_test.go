@@ -160,3 +160,20 @@ func TestRelayIdleSockets(t *testing.T) {
 		t.Errorf("result %+v", got)
 	}
 }
+
+// A peer that takes nothing is given up after the idle time, although the other one goes on writing.
+func TestRelayStalled(t *testing.T) {
+	client, accepted := sockets(t)
+	dialled, _ := sockets(t)
+	done := make(chan tcp.Result, 1)
+	go func() { done <- tcp.New(50*time.Millisecond).Run(t.Context(), accepted, dialled) }()
+	piece := make([]byte, 1<<16)
+	for {
+		if _, err := client.Write(piece); err != nil {
+			break // the buffers of both connections were full, and the relay has ended
+		}
+	}
+	if got := <-done; !errors.Is(got.Err, tcp.ErrIdle) || got.ToServer == 0 {
+		t.Errorf("result %+v", got)
+	}
+}
