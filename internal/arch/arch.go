@@ -85,12 +85,17 @@ var Rules = []Rule{
 		Reason: "decisions are pure, so that they can be explained and tested without a network",
 	},
 	{
+		From:   []string{"proxy/tcp/...", "proxy/udp/..."},
+		Deny:   []string{"proxy/xdsclient/...", "proxy/plan/...", "proxy/route/...", "proxy/pool/...", "log/..."},
+		Reason: "relays move bytes between sockets; whose they are is decided before",
+	},
+	{
 		From:   []string{"proxy/..."},
 		Deny:   []string{"net/http/httputil"},
 		Reason: "requests go through our own codecs",
 	},
 	{
-		From:   []string{"proxy/http1/...", "proxy/http2/...", "proxy/grpc/...", "proxy/msg/...", "proxy/route/...", "proxy/layer/...", "proxy/lb/...", "proxy/pool/...", "proxy/mux/...", "proxy/forward/...", "proxy/tcp/...", "proxy/detect/..."},
+		From:   []string{"proxy/http1/...", "proxy/http2/...", "proxy/grpc/...", "proxy/msg/...", "proxy/route/...", "proxy/layer/...", "proxy/lb/...", "proxy/pool/...", "proxy/mux/...", "proxy/forward/...", "proxy/tcp/...", "proxy/udp/...", "proxy/detect/..."},
 		Deny:   []string{"net/http"},
 		Reason: "net/http stays out of the data path: it costs four times as much per request",
 	},

@@ -105,7 +105,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	return err
 }
 
-// receive moves datagrams from clients to their sessions.
+// receive moves datagrams from clients to their sessions, one at a time: reading 32 with one system call took as much CPU
+// for each, at a low rate and at saturation, and would keep 2 MiB of buffers.
 func (r *Relay) receive() error {
 	buffer := make([]byte, maxDatagram)
 	for {

@@ -14,6 +14,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -152,7 +153,7 @@ func (p *player) describe(out *strings.Builder) {
 	}
 	for _, dst := range slices.SortedFunc(maps.Keys(c.Outbound), netip.AddrPort.Compare) {
 		if l := c.Outbound[dst]; l != nil {
-			fmt.Fprintf(out, " %v(%s %s)", dst, l.Cluster, l.Routes)
+			fmt.Fprintf(out, " %v(%s %s)", dst, strings.Join(l.References(), "+"), l.Routes)
 		} else {
 			fmt.Fprintf(out, " %v(unknown)", dst)
 		}
@@ -204,11 +205,24 @@ func (p *player) listener(name string, args []string) []byte {
 	if name == config.InboundName {
 		return p.encode(&listenerv3.Listener{}, `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {}, "dev.leno.proxy": {"registry_only": %v}}}}`, args[0] == "registry")
 	}
+	if clusters := strings.Split(args[0], "+"); len(clusters) > 1 {
+		return p.weighted(name, clusters)
+	}
 	chain := ""
 	if len(args) > 1 {
 		chain = fmt.Sprintf(`{"filters": [{"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "rds": {"routeConfigName": %q}}}]}`, args[1])
 	}
 	return p.encode(&listenerv3.Listener{}, `{"name": %q, "metadata": {"filterMetadata": {"dev.leno.listener": {"cluster": %q}}}, "filterChains": [%s]}`, name, args[0], chain)
+}
+
+// weighted is a listener for connections that are relayed, to "a+b" alike.
+func (p *player) weighted(name string, clusters []string) []byte {
+	var list []string
+	for _, c := range clusters {
+		list = append(list, fmt.Sprintf(`{"name": %q, "weight": 1}`, c))
+	}
+	return p.encode(&listenerv3.Listener{}, `{"name": %q, "metadata": {"filterMetadata": {"dev.leno.listener": {"protocol": "TCP"}}}, "defaultFilterChain":
+		{"filters": [{"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "weightedClusters": {"clusters": [%s]}}}]}}`, name, strings.Join(list, ","))
 }
 
 func (p *player) encode(m proto.Message, format string, args ...any) []byte {
