@@ -49,23 +49,23 @@ func (b *Bench) Scenario(ctx context.Context, s scenario.Scenario) (report.Scena
 		runners = append(runners, r)
 		out.Results = append(out.Results, r.result)
 	}
-	for round := range b.Settings.Rounds {
+	for range b.Settings.Rounds {
 		for _, r := range runners {
-			r.try(ctx, round, func() error { return r.closed(ctx) })
+			r.try(ctx, &r.result.Failed, func() error { return r.closed(ctx) })
 		}
 	}
 	if !s.NoPace {
 		out.Pace = pace(out.Results, b.Settings.Share)
 	}
-	for round := range b.Settings.Rounds {
+	for range b.Settings.Rounds {
 		for _, r := range runners {
 			if out.Pace > 0 {
-				r.try(ctx, round, func() error { return r.paced(out.Pace) })
+				r.try(ctx, &r.result.Late, func() error { return r.paced(out.Pace) })
 			}
 		}
 	}
 	for _, r := range runners {
-		r.try(ctx, b.Settings.Rounds, r.note)
+		r.try(ctx, &r.result.Failed, r.note)
 		if err := r.profile(ctx); err != nil {
 			return out, err
 		}

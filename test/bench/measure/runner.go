@@ -37,18 +37,20 @@ func (r *runner) stop() {
 	}
 }
 
-// try does a round of this contender, unless an earlier one has failed.
-func (r *runner) try(ctx context.Context, round int, do func() error) {
-	if r.result.Failed != "" || ctx.Err() != nil {
+// try does a round of this contender, unless an earlier one has failed for the reason that is noted in failed.
+func (r *runner) try(ctx context.Context, failed *string, do func() error) {
+	if r.result.Failed != "" || *failed != "" || ctx.Err() != nil {
 		return
 	}
-	if err := do(); err != nil && ctx.Err() == nil {
-		r.result.Failed = fmt.Sprintf("round %d: %v", round+1, err)
-		r.bench.Printf("  %-8s FAILED: %s\n", r.result.Name, r.result.Failed)
-		for _, p := range r.processes {
-			if text := p.Log(); text != "" {
-				r.bench.Printf("  its log: %s\n", text)
-			}
+	err := do()
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	*failed = err.Error()
+	r.bench.Printf("  %-8s FAILED: %v\n", r.result.Name, err)
+	for _, p := range r.processes {
+		if text := p.Log(); text != "" {
+			r.bench.Printf("  its log: %s\n", text)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (s *Scenario) p99(others float64) Verdict {
 	v := Verdict{Bar: fmt.Sprintf("%s: p99 at %.0f/s no worse than envoy", s.Name, s.Pace)}
 	own, reason := s.comparable()
 	envoy := s.Result("envoy")
-	if reason == "" && (envoy == nil || len(envoy.P99) == 0 || len(own.P99) == 0) {
+	if reason == "" && (!own.punctual() || envoy == nil || !envoy.punctual()) {
 		reason = "no figures of both"
 	}
 	if reason != "" {
@@ -113,6 +113,9 @@ func (s *Scenario) p99(others float64) Verdict {
 	}
 	return v
 }
+
+// punctual tells whether a contender has kept the pace in all rounds.
+func (r *Result) punctual() bool { return r.Late == "" && len(r.P99) > 0 }
 
 func (s *Scenario) allocs() Verdict {
 	v := Verdict{Bar: fmt.Sprintf("%s: no heap allocations per %s", s.Name, s.Unit)}

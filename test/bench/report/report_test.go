@@ -79,6 +79,7 @@ func TestJudgeNotices(t *testing.T) {
 		"more CPU":       {func(r *Run) { r.Scenarios[0].Results[0].CPU = []float64{9600} }, 0, Missed},
 		"a longer tail":  {func(r *Run) { r.Scenarios[0].Results[0].P99 = []float64{251} }, 2, Missed},
 		"a busy machine": {func(r *Run) { r.Machine.Others = 0.2 }, 2, NotMeasured},
+		"a lost pace":    {func(r *Run) { r.Scenarios[0].Results[0].Late = "not done" }, 2, NotMeasured},
 		"allocations":    {func(r *Run) { r.Scenarios[0].Results[0].Allocs = []float64{1} }, 3, Missed},
 		"a note":         {func(r *Run) { r.Scenarios[0].Results[0].Note = "opaque" }, 0, NotMeasured},
 		"a failure":      {func(r *Run) { r.Scenarios[0].Results[0].Failed = "died" }, 1, NotMeasured},

@@ -70,6 +70,8 @@ type Result struct {
 	Loaded []float64 `json:"rssLoaded"`
 	// Allocs is heap objects per operation; Leno only.
 	Allocs []float64 `json:"allocs,omitempty"`
+	// Late says why latencies are missing.
+	Late string `json:"late,omitempty"`
 	// Note says why the figures cannot be compared with those of others.
 	Note string `json:"note,omitempty"`
 	// Failed says why figures are missing.

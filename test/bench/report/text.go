@@ -70,6 +70,9 @@ func (s *Scenario) remarks() []string {
 		if r.Failed != "" {
 			list = append(list, r.Name+" failed: "+r.Failed)
 		}
+		if r.Late != "" {
+			list = append(list, r.Name+" has no latencies: "+r.Late)
+		}
 		if r.Note != "" {
 			list = append(list, r.Name+": "+r.Note)
 		}
