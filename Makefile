@@ -62,6 +62,11 @@ test: vet c-compiler ## Unit, golden and in-process tests, with the race detecto
 	CGO_ENABLED=1 go test -race ./...
 	go test -C test/cluster ./...
 
+FUZZTIME := 30s
+.PHONY: fuzz
+fuzz: ## Each fuzz target for FUZZTIME in turn; FUZZ=pattern chooses some
+	FUZZTIME=$(FUZZTIME) hack/fuzz.sh $(FUZZ)
+
 # The race detector needs one.
 .PHONY: c-compiler
 c-compiler:

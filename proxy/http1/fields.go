@@ -126,7 +126,10 @@ func (fr *framing) take(name, value []byte) (bool, error) {
 		}
 	case 6:
 		if msg.EqualName(name, "expect") {
-			fr.expect, fr.expects = value, true
+			if !fr.expects || msg.EqualName(fr.expect, "100-continue") {
+				fr.expect = value // of several lines, the first unknown expectation counts
+			}
+			fr.expects = true
 			return true, nil
 		}
 	case 7:
