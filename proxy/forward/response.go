@@ -77,6 +77,9 @@ func (s *session) readResponse() error {
 				return nil
 			}
 		}
+		if err == nil && !http1.MayBeResponse(x.up.data()) {
+			err = http1.ErrStatusLine
+		}
 		if err != nil {
 			return garbage(err)
 		}

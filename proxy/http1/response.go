@@ -6,6 +6,14 @@ import (
 	"github.com/leno-mesh/leno/proxy/msg"
 )
 
+// MayBeResponse tells whether a head that is not all there can become that of a response. A backend of another protocol may
+// wait for an answer to its greeting for ever.
+func MayBeResponse(begin []byte) bool {
+	const want = "HTTP/1."
+	n := min(len(begin), len(want))
+	return string(begin[:n]) == want[:n]
+}
+
 // ParseResponse reads the response head that fills buf exactly into resp, whose parts become views into buf. resp
 // must be reset. head tells that the request was HEAD, whose responses have no body.
 func ParseResponse(buf []byte, head bool, resp *msg.Response) error {
