@@ -36,9 +36,10 @@ const (
 	KeyOrigin = "dev.leno.origin"
 	// KeyWorkload {namespace, name, pod, identity} of an endpoint or of the inbound listener.
 	KeyWorkload = "dev.leno.workload"
-	// KeyListener {protocol, service, cluster} of an outbound listener.
+	// KeyListener {protocol, service, cluster, max_request_body} of an outbound listener; the limit is in bytes, below
+	// 4 GiB, and no limit when it is not there.
 	KeyListener = "dev.leno.listener"
-	// KeyInbound {strict, protocols} of the inbound listener; protocols by decimal port.
+	// KeyInbound {strict, protocols, max_request_body} of the inbound listener; protocols by decimal port.
 	KeyInbound = "dev.leno.inbound"
 	// KeyProxy {registry_only, access_log}, on the inbound listener: settings of the whole proxy.
 	KeyProxy = "dev.leno.proxy"

@@ -62,6 +62,8 @@ type Listener struct {
 	SNI []SNIRule
 	// Service is the destination as people know it, "namespace/name:port"; empty for a pod address.
 	Service string
+	// MaxRequestBody bounds request bodies, in bytes; 0: no limit.
+	MaxRequestBody int64
 }
 
 // Inbound is how a sidecar receives.
@@ -74,6 +76,8 @@ type Inbound struct {
 	Protocols map[uint16]Protocol
 	// Workload is who receives, for metrics.
 	Workload Workload
+	// MaxRequestBody bounds request bodies, in bytes; 0: no limit.
+	MaxRequestBody int64
 }
 
 // Workload names a pod's owner in metrics and logs.

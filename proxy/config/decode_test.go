@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -108,6 +109,24 @@ func TestValidResources(t *testing.T) {
 	}
 }
 
+// TestMaxRequestBody: both directions have a limit of their own; none means none.
+func TestMaxRequestBody(t *testing.T) {
+	for _, limit := range []int64{0, 1 << 20} {
+		field := ""
+		if limit > 0 {
+			field = fmt.Sprintf(`"max_request_body": %d, `, limit)
+		}
+		l, err := config.Decode(config.ListenerType, "x", "1", encode(t, config.ListenerType, strings.Replace(validListener, `"cluster"`, field+`"cluster"`, 1)))
+		if err != nil || l.Listener.MaxRequestBody != limit {
+			t.Errorf("outbound: %+v, %v", l.Listener, err)
+		}
+		in, err := config.Decode(config.ListenerType, "inbound", "1", encode(t, config.ListenerType, strings.Replace(validInbound, `"strict"`, field+`"strict"`, 1)))
+		if err != nil || in.Inbound.MaxRequestBody != limit {
+			t.Errorf("inbound: %+v, %v", in.Inbound, err)
+		}
+	}
+}
+
 // TestRefusals: what the proxy does not do is refused, and the error says what and where.
 func TestRefusals(t *testing.T) {
 	change := func(valid, old, new string) string {
@@ -125,6 +144,7 @@ func TestRefusals(t *testing.T) {
 		{L, change(validListener, `"name": "x"`, `"name": "y"`), `Listener "x": calls itself "y"`},
 		{L, change(validListener, `"HTTP"`, `"SMTP"`), `protocol is "SMTP"`},
 		{L, change(validListener, `"cluster": "c"`, `"cluster": ""`), `no cluster`},
+		{L, change(validListener, `"cluster": "c"`, `"cluster": "c", "max_request_body": -1`), `max_request_body is not a whole number`},
 		{L, change(validListener, `"cluster": "c"`, `"cluster": "c", "shadow": "s"`), `has "shadow"`},
 		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"rds": {}`), `filter_chains[0].filters[0].typed_config.rds: field route_config_name is empty`},
 		{L, change(validListener, `"rds": {"routeConfigName": "r"}`, `"mergeSlashes": true`), `has neither rds nor route_config`},

@@ -24,6 +24,7 @@ func decodeListener(name string, body []byte) (*Listener, error) {
 		l.Origin = md.origin()
 		facts := md[keyListener]
 		l.Protocol, l.Service, l.Cluster = facts.protocol("protocol"), facts.text("service"), facts.text("cluster")
+		l.MaxRequestBody = int64(facts.count("max_request_body", math.MaxUint32))
 		facts.done()
 		inspector := httpInspector
 		if l.Protocol == TLS {
@@ -149,6 +150,7 @@ func decodeInbound(body []byte) (*InboundListener, error) {
 		}
 		in.Strict = how.flag("strict")
 		in.Protocols = how.object("protocols").ports()
+		in.MaxRequestBody = int64(how.count("max_request_body", math.MaxUint32))
 		how.done()
 		settings := md[keyProxy]
 		in.RegistryOnly, in.AccessLog = settings.flag("registry_only"), settings.flag("access_log")

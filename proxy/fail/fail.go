@@ -20,6 +20,7 @@ const (
 	Version
 	Coding
 	Connect
+	BodyTooLarge
 	HeaderTimeout
 	NoRoute
 	BadRoute
@@ -54,7 +55,8 @@ var table = [kinds]Entry{
 	Expectation:      {417, "bad_expectation", "expectation cannot be met"},
 	Version:          {505, "bad_version", "HTTP version not supported"},
 	Coding:           {501, "bad_coding", "transfer coding not implemented"},
-	Connect:          {405, "connect_refused", "CONNECT is not forwarded"},
+	Connect:          {405, "connect_refused", "CONNECT is forwarded only where a route names it"},
+	BodyTooLarge:     {413, "body_too_large", "request body too large"},
 	HeaderTimeout:    {408, "header_timeout", "request header took too long"},
 	NoRoute:          {404, "no_route", "no route matches"},
 	BadRoute:         {500, "bad_route", "the route is not valid"},
@@ -149,7 +151,7 @@ func Reason(status int) string {
 var reasons = map[int]string{
 	200: "OK", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect", 308: "Permanent Redirect",
 	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-	414: "URI Too Long", 417: "Expectation Failed", 429: "Too Many Requests",
+	413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed", 429: "Too Many Requests",
 	431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
 	503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
 }

@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 type body struct {
 	kind   msg.BodyKind
 	left   int64
+	room   int64 // how much of a chunked body may still come; negative: any amount
 	chunks http1.Chunks
 	done   bool
 }
@@ -27,8 +29,24 @@ func (b *body) reset() {
 
 func (b *body) expect(m msg.Body) {
 	b.kind, b.left = m.Kind, m.Length
+	b.room = -1
 	b.done = m.Kind == msg.NoBody || m.Kind == msg.Sized && m.Length == 0
 }
+
+// limit bounds the body (RFC 9110 section 15.5.14): one that announces its length is refused before anything is sent.
+func (b *body) limit(most int64) error {
+	if most == 0 || b.done {
+		return nil
+	}
+	b.room = most
+	if b.left > most {
+		return &fail.Error{Kind: fail.BodyTooLarge, Detail: "its " + strconv.FormatInt(b.left, 10) + " bytes are more than the limit of " + strconv.FormatInt(most, 10)}
+	}
+	return nil
+}
+
+// errBodyTooLarge: a chunked body got longer than the limit.
+var errBodyTooLarge = errors.New("the body got longer than the limit")
 
 // take consumes what from holds of the body. The encoding for the backend is appended to out, unless discard. n counts
 // body bytes.
@@ -53,6 +71,9 @@ func (b *body) take(from *reader, out []byte, discard bool) (next []byte, n int,
 	}
 	from.consume(used)
 	b.done = b.chunks.Done()
+	if !discard && !b.fits(len(decoded)) {
+		return out, 0, errBodyTooLarge
+	}
 	if !discard {
 		out = http1.AppendChunk(out, decoded)
 		if b.done {
@@ -77,8 +98,19 @@ func (b *body) raw(from *reader) (view []byte, n int, err error) {
 		return nil, 0, err
 	}
 	from.consume(used)
-	b.done = b.chunks.Done()
+	if b.done = b.chunks.Done(); !b.fits(len(decoded)) {
+		return nil, 0, errBodyTooLarge
+	}
 	return decoded, len(decoded), nil
+}
+
+// fits counts n octets of a chunked body against its limit.
+func (b *body) fits(n int) bool {
+	if b.room < 0 {
+		return true
+	}
+	b.room -= int64(n)
+	return b.room >= 0
 }
 
 // discardLimit is how much of an unwanted body is read to keep a connection; above that a new one is cheaper.
@@ -161,7 +193,7 @@ func (s *session) pumpBody(conn *pool.Conn) error {
 		out, n, err := b.take(&p.rd, p.out[:0], false)
 		p.out = out
 		if err != nil {
-			return malformed(err)
+			return s.malformed(err)
 		}
 		p.bytes += int64(n)
 		if p.tee != nil {
@@ -238,7 +270,10 @@ func (s *session) stopPump(conn *pool.Conn, t time.Time) error {
 	return p.err
 }
 
-func malformed(err error) error {
+func (s *session) malformed(err error) error {
+	if errors.Is(err, errBodyTooLarge) {
+		return &fail.Error{Kind: fail.BodyTooLarge, Detail: "more than the limit of " + strconv.FormatInt(s.x.dest.MaxRequestBody, 10) + " bytes"}
+	}
 	var wrong *http1.Error
 	if errors.As(err, &wrong) {
 		return &fail.Error{Kind: fail.FromStatus(wrong.Status), Detail: wrong.Reason}

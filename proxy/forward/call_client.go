@@ -37,7 +37,7 @@ func (ses *streams) accept(conn *mux.Conn, ev *http2.Event) {
 
 // route decides where the request goes and sends it there.
 func (x *call) route() {
-	to, err := decide(x.dest, &x.req, x.srv.opts.Random)
+	to, err := x.decide()
 	if x.rule = to.rule; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
 		x.limit(x.rule.Action.Timeout, fail.RequestTimeout)
@@ -73,6 +73,15 @@ func (x *call) route() {
 		x.sendMirrors()
 	}
 	x.attempt()
+}
+
+// decide finds out where the request goes. CONNECT goes nowhere: tunnels over HTTP/2 are extended CONNECT, which has the method of an
+// upgrade.
+func (x *call) decide() (decision, error) {
+	if string(x.req.Method) == "CONNECT" {
+		return decision{}, &fail.Error{Kind: fail.Connect}
+	}
+	return decide(x.dest, &x.req, false, x.srv.opts.Random)
 }
 
 // limit shortens the time of the whole exchange.

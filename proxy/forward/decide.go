@@ -22,10 +22,16 @@ type decision struct {
 	cluster  *plan.Cluster
 }
 
-// decide finds out where a request goes. It is the same for all versions of HTTP.
-func decide(d *plan.Destination, req *msg.Request, random route.Random) (decision, error) {
+// decide finds out where a request goes. It is the same for all versions of HTTP. connect tells that a CONNECT was routed by the sidecar
+// that sent it; others go only where a route names the method.
+func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Random) (decision, error) {
 	if string(req.Method) == "CONNECT" {
-		return decision{}, &fail.Error{Kind: fail.Connect}
+		if d.Routes != nil {
+			connect = d.Routes.Connect(req) != nil
+		}
+		if !connect {
+			return decision{}, &fail.Error{Kind: fail.Connect}
+		}
 	}
 	if d.Routes == nil {
 		return decision{cluster: d.Cluster}, nil

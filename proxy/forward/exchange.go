@@ -105,10 +105,16 @@ func (s *session) exchange() bool {
 // handle decides where a request goes and carries it there. An error means that there is no whole answer yet.
 func (s *session) handle(d *plan.Destination) error {
 	x := s.x
+	if err := x.body.limit(d.MaxRequestBody); err != nil {
+		return err
+	}
 	if x.counted = true; s.srv.inFlight.Add(1) > s.srv.opts.MaxInFlight {
 		return &fail.Error{Kind: fail.Overload}
 	}
-	to, err := decide(d, &x.req, s.srv.opts.Random)
+	if x.connects() {
+		x.req.Close = true // without a tunnel, what may already follow is no request
+	}
+	to, err := decide(d, &x.req, s.peered(), s.srv.opts.Random)
 	if x.rule, x.backend = to.rule, to.backend; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
 		s.limit(x.rule.Action.Timeout, fail.RequestTimeout)

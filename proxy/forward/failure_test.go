@@ -67,6 +67,46 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestBodyLimit (RFC 9110 section 15.5.14): a body that announces its length never reaches the backend; one that grows over
+// the limit is cut.
+func TestBodyLimit(t *testing.T) {
+	limited := func() (*world, *backend, *client) {
+		w, b := one(t)
+		w.cfg.Outbound[frontend].MaxRequestBody = 4
+		return w, b, w.dial()
+	}
+	w, b, c := limited()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde" + plainGet)
+	w.answered(c, "413", "its 5 bytes are more than the limit of 4", "body_too_large")
+	up := b.accept() // the small rest was read over, and the connection goes on
+	up.expect(plainGet)
+
+	w, _, c = limited()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+	w.answered(c, "413", "more than the limit of 4", "body_too_large")
+
+	w, _, c = limited()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+	w.answered(c, "413", "more than the limit of 4 bytes", "body_too_large")
+
+	w, b, c = limited()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n")
+	up = b.accept()
+	up.head()
+	up.expect("4\r\nabcd\r\n")
+	c.send("1\r\ne\r\n")
+	w.answered(c, "413", "more than the limit of 4 bytes", "body_too_large")
+	if rest, _ := up.rest(); rest != "" {
+		t.Errorf("the backend got %q", rest)
+	}
+
+	_, b, c = limited()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd")
+	up = b.accept()
+	up.head()
+	up.expect("abcd")
+}
+
 func TestMalformedBodyOnItsWay(t *testing.T) {
 	w, b := one(t)
 	c := w.dial()

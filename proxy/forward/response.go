@@ -20,7 +20,7 @@ func (s *session) respond() (reusable bool, err error) {
 		if err := s.readResponse(); err != nil {
 			return false, err
 		}
-		if x.resp.Status >= 200 || x.resp.Status == 101 {
+		if x.resp.Status >= 200 || x.opened() {
 			break
 		}
 		if interim == maxInterim {
@@ -30,7 +30,7 @@ func (s *session) respond() (reusable bool, err error) {
 			return false, err
 		}
 	}
-	if x.resp.Status == 101 {
+	if x.opened() {
 		return false, s.tunnel()
 	}
 	if err := s.refusedBehind(); err != nil {

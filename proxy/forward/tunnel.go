@@ -8,13 +8,25 @@ import (
 
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/msg"
 )
 
-// tunnel passes 101 Switching Protocols on and then bytes, both ways, until both sides are done. It lives as long as
+// connects tells whether a request asks for a tunnel by CONNECT (RFC 9110 section 9.3.6).
+func (x *exchange) connects() bool { return string(x.req.Method) == "CONNECT" }
+
+// opened tells whether the response opens the tunnel that its request asked for.
+func (x *exchange) opened() bool {
+	return x.resp.Status == 101 || x.connects() && x.resp.Status/100 == 2
+}
+
+// tunnel passes 101 Switching Protocols, or the answer to CONNECT, on and then bytes, both ways, until both sides are done. It lives as long as
 // its ends want, whatever happens to the configuration.
 func (s *session) tunnel() error {
 	x := s.x
-	if x.req.Upgrade == nil || x.resp.Upgrade == nil || !x.body.done {
+	if x.connects() && x.resp.Status != 101 {
+		// What the response says of a body means nothing (RFC 9110 section 9.3.6).
+		x.resp.Body, x.resp.Announced, x.resp.Close = msg.Body{}, -1, false
+	} else if x.req.Upgrade == nil || x.resp.Upgrade == nil || !x.body.done {
 		return &fail.Error{Kind: fail.UpstreamGarbage, Detail: "101 to a request that cannot switch protocols"}
 	}
 	if x.backend != nil {
@@ -28,7 +40,7 @@ func (s *session) tunnel() error {
 	if err := s.write(x.out, time.Now(), time.Time{}); err != nil {
 		return s.clientFailed(err)
 	}
-	x.rec.Code = 101
+	x.rec.Code = x.resp.Status
 	x.req.Close = true
 	s.conn.SetDeadline(time.Time{})
 	x.conn.SetDeadline(time.Time{})

@@ -65,9 +65,9 @@ func (s *session) forward(c *plan.Cluster) error {
 	x.rec.BytesIn += int64(n)
 	if err != nil {
 		x.req.Close = true
-		return malformed(err)
+		return s.malformed(err)
 	}
-	if x.backend != nil && len(x.backend.Mirrors) > 0 {
+	if x.backend != nil && len(x.backend.Mirrors) > 0 && !x.connects() {
 		s.startMirrors()
 	}
 	whole, wholeKind := x.until, x.untilKind

@@ -142,7 +142,7 @@ func (s *session) sendBody(a *asked) error {
 		data, n, err := x.body.raw(&x.in)
 		if err != nil {
 			a.drop(http2.Cancel)
-			return malformed(err)
+			return s.malformed(err)
 		}
 		x.rec.BytesIn += int64(n)
 		trailers := x.body.done && len(x.body.chunks.Trailers) > 0

@@ -33,6 +33,7 @@ var (
 	ErrCodingUnknown   = &Error{501, "a transfer coding other than chunked"}
 	ErrCodingOld       = &Error{400, "Transfer-Encoding in an HTTP/1.0 message"}
 	ErrConnection      = &Error{400, "malformed Connection header field"}
+	ErrConnectBody     = &Error{400, "CONNECT with a body"}
 	ErrExpect          = &Error{417, "an expectation other than 100-continue"}
 	ErrChunkSize       = &Error{400, "malformed chunk size"}
 	ErrChunkLine       = &Error{400, "chunk size line is longer than 256 octets"}

@@ -147,6 +147,8 @@ func (fr *framing) finishRequest(req *msg.Request) error {
 	switch {
 	case fr.chunked && fr.length >= 0:
 		return ErrLengthAndCoding
+	case (fr.chunked || fr.length > 0) && string(req.Method) == "CONNECT":
+		return ErrConnectBody // what follows the head belongs to the tunnel (RFC 9110 section 9.3.6)
 	case fr.chunked && req.Minor == 0:
 		return ErrCodingOld
 	case fr.chunked:

@@ -6,15 +6,19 @@ import (
 	"github.com/leno-mesh/leno/proxy/msg"
 )
 
-// AppendRequest writes the head of req as HTTP/1.1 in origin-form. Connection management is the next hop's own:
+// AppendRequest writes the head of req as HTTP/1.1 in origin-form, or in authority-form for CONNECT. Connection management is the next hop's own:
 // connections are kept unless they carry an upgrade.
 func AppendRequest(dst []byte, req *msg.Request) []byte {
 	dst = append(dst, req.Method...)
 	dst = append(dst, ' ')
-	dst = append(dst, req.Path...)
-	if req.HasQuery {
-		dst = append(dst, '?')
-		dst = append(dst, req.Query...)
+	if string(req.Method) == "CONNECT" {
+		dst = append(dst, req.Authority...)
+	} else {
+		dst = append(dst, req.Path...)
+		if req.HasQuery {
+			dst = append(dst, '?')
+			dst = append(dst, req.Query...)
+		}
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, req.Authority...)

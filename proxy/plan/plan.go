@@ -105,6 +105,8 @@ type Destination struct {
 	// Receiver is who receives, for inbound destinations.
 	Receiver  config.Workload
 	AccessLog bool
+	// MaxRequestBody bounds request bodies, in bytes; 0: no limit.
+	MaxRequestBody int64
 
 	plan   *Plan
 	shares *shares      // nil: Cluster takes all connections that are relayed
@@ -117,7 +119,7 @@ func (d *Destination) Lookup(name string) *Cluster { return d.plan.clusters[name
 func (p *Plan) destination(addr netip.AddrPort, l *config.Listener) *Destination {
 	d := &Destination{
 		Address: addr, Listener: l, Protocol: l.Protocol, Origin: l.Origin, Service: l.Service,
-		Cluster: p.clusters[l.Cluster], AccessLog: p.Config.AccessLog, plan: p,
+		Cluster: p.clusters[l.Cluster], AccessLog: p.Config.AccessLog, MaxRequestBody: l.MaxRequestBody, plan: p,
 	}
 	d.shares, d.names = p.newShares(l.Shares), p.serverNames(d, l.SNI)
 	if l.Routes != "" {
@@ -150,8 +152,10 @@ func (p *Plan) Inbound(addr netip.AddrPort) *Destination {
 	var protocol config.Protocol
 	var receiver config.Workload
 	var origin config.Origin
+	var most int64
 	if in := p.Config.Inbound; in != nil {
 		protocol, receiver, origin = in.Protocols[addr.Port()], in.Workload, in.Origin
+		most = in.MaxRequestBody
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,6 +163,7 @@ func (p *Plan) Inbound(addr netip.AddrPort) *Destination {
 		return known
 	}
 	d := p.fixed(addr, protocol, receiver, origin)
+	d.MaxRequestBody = most
 	if p.inbound == nil {
 		p.inbound = map[netip.AddrPort]*Destination{}
 	}

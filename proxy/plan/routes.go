@@ -181,6 +181,15 @@ func (r *Routes) Match(req *msg.Request) *Rule {
 	return r.rules[i]
 }
 
+// Connect finds the rule for a CONNECT request: one that names the method. A rule for any method is not meant for tunnels.
+func (r *Routes) Connect(req *msg.Request) *Rule {
+	i := r.Table.Match(req)
+	if i == route.None || r.Table.Config.Entries[i].Match.Method != "CONNECT" {
+		return nil
+	}
+	return r.rules[i]
+}
+
 // Choose picks a backend by weight; nil when the rule has none with a weight.
 func (r *Rule) Choose(random route.Random) *Backend {
 	i := r.choice.Pick(random)
