@@ -89,3 +89,35 @@ func FuzzCheckCSR(f *testing.F) {
 	f.Add(must(identity.NewCSR(must(identity.NewKey()), cart)))
 	f.Fuzz(func(_ *testing.T, der []byte) { _ = enroll.CheckCSR(der, cart) })
 }
+
+// FuzzCheckCSRSigned: whoever holds a key may ask for any subject and extension; only the own identity is accepted.
+func FuzzCheckCSRSigned(f *testing.F) {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	uri := func(ids ...string) []byte {
+		var names []asn1.RawValue
+		for _, id := range ids {
+			names = append(names, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(id)})
+		}
+		return must(asn1.Marshal(names))
+	}
+	f.Add("", 17, uri(cart.String()))
+	f.Add("cart", 17, uri(cart.String()))
+	f.Add("", 17, uri(cart.String(), "spiffe://cluster.local/ns/shop/sa/other"))
+	f.Add("", 17, uri("spiffe://cluster.local/ns/shop/sa/other"))
+	f.Add("", 17, uri(cart.String()+"%00"))
+	f.Add("", 19, []byte{0x30, 0x03, 0x01, 0x01, 0xff})
+	f.Fuzz(func(t *testing.T, subject string, extension int, value []byte) {
+		template := x509.CertificateRequest{Subject: pkix.Name{CommonName: subject}}
+		if extension >= 0 {
+			template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, extension}, Value: value}}
+		}
+		der, err := x509.CreateCertificateRequest(rand.Reader, &template, key)
+		if err != nil || enroll.CheckCSR(der, cart) != nil {
+			return
+		}
+		asked := must(x509.ParseCertificateRequest(der))
+		if subject != "" || len(asked.URIs) != 1 || asked.URIs[0].String() != cart.String() || len(asked.DNSNames)+len(asked.EmailAddresses)+len(asked.IPAddresses) > 0 {
+			t.Errorf("accepted subject %q, names %v %v %v %v", subject, asked.URIs, asked.DNSNames, asked.EmailAddresses, asked.IPAddresses)
+		}
+	})
+}

@@ -24,3 +24,19 @@ func TestParseDuration(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseDuration: what is accepted is a duration in Go's reading too, and not negative.
+func FuzzParseDuration(f *testing.F) {
+	for _, s := range []string{"1h30m", "500ms", "99999h99999h99999h99999h", "1.5s", "-1s", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := parseDuration(s)
+		if err != nil {
+			return
+		}
+		if theirs, err := time.ParseDuration(s); err != nil || theirs != d || d < 0 {
+			t.Errorf("%q: %v, Go reads %v, %v", s, d, theirs, err)
+		}
+	})
+}

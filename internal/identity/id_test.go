@@ -1,10 +1,13 @@
 package identity_test
 
 import (
+	"encoding/pem"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/leno-mesh/leno/internal/identity"
+	"github.com/leno-mesh/leno/internal/identity/devca"
 )
 
 func TestParse(t *testing.T) {
@@ -41,6 +44,34 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if id, err := identity.Parse(s); err == nil && id.String() != s {
 			t.Errorf("Parse(%q) gives %q: two texts for one id", s, id)
+		}
+	})
+}
+
+// FuzzSVID: what a manager sends for a chain is an SVID for our key or an error.
+func FuzzSVID(f *testing.F) {
+	ca, err := devca.New(time.Hour)
+	if err != nil {
+		f.Fatal(err)
+	}
+	svid, err := ca.SVID(identity.ID{TrustDomain: "cluster.local", Namespace: "shop", ServiceAccount: "cart"}, time.Hour)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var chain []byte
+	for _, c := range svid.Chain {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	f.Add(chain)
+	f.Add(chain[:len(chain)/2])
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if bundle, err := identity.ParseBundle(text); err == nil && len(bundle.Roots()) == 0 {
+			t.Error("a bundle without roots")
+		}
+		got, err := identity.NewSVID(text, svid.Key, svid.Roots)
+		if err == nil && (got.ID == identity.ID{} || got.ID.String() != got.Chain[0].URIs[0].String() || got.Chain[0].IsCA) {
+			t.Errorf("accepted %v", got)
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -252,26 +251,4 @@ func TestCheck(t *testing.T) {
 	if err := config.Check(c); err == nil || !strings.Contains(err.Error(), `"u"`) || !strings.Contains(err.Error(), `"s"`) {
 		t.Errorf("%v", err)
 	}
-}
-
-// FuzzDecode: whatever a control plane sends, the answer is a value or an error.
-func FuzzDecode(f *testing.F) {
-	types := []string{config.ListenerType, config.RouteType, config.ClusterType, config.EndpointType, config.SecretType}
-	for i, json := range []string{validListener, action(`, "timeout": "1s"`), validCluster, validEDS, validSecret} {
-		f.Add(uint8(i), "x", encode(f, types[i], json))
-	}
-	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
-	f.Add(uint8(0), "udp/127.0.0.1:53", encode(f, config.ListenerType, validUDP))
-	f.Add(uint8(0), "x", encode(f, config.ListenerType, validSNI))
-	f.Fuzz(func(t *testing.T, kind uint8, name string, body []byte) {
-		typeURL := types[int(kind)%len(types)]
-		begin := time.Now()
-		r, err := config.Decode(typeURL, name, "1", body)
-		if err == nil && r.Routes != nil {
-			r.Routes.References()
-		}
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("took %v", d)
-		}
-	})
 }

@@ -158,3 +158,33 @@ func decodeCut(body, cuts []byte) (data, rest string, c *http1.Chunks, err error
 	}
 	return out.String(), string(window) + string(body), c, nil
 }
+
+// FuzzHeadEnd: a head that trickles in ends where it ends in one piece, and is refused if it is refused in one piece.
+func FuzzHeadEnd(f *testing.F) {
+	for _, c := range smuggling.Cases() {
+		f.Add([]byte(c.Raw), []byte{3, 0, 1})
+	}
+	f.Fuzz(func(t *testing.T, raw, cuts []byte) {
+		whole, err := http1.HeadEnd(raw, 0)
+		if len(cuts) == 0 {
+			return
+		}
+		for seen, i := 0, 0; seen < len(raw); i++ {
+			next := min(len(raw), seen+1+int(cuts[i%len(cuts)]))
+			end, errPart := http1.HeadEnd(raw[:next], seen)
+			if end != 0 && end != whole {
+				t.Fatalf("%q: ends at %d in pieces, at %d in one", raw, end, whole)
+			}
+			if errPart != nil && whole != 0 && whole <= seen {
+				t.Fatalf("%q: %v after its end", raw, errPart)
+			}
+			if end != 0 || errPart != nil {
+				return
+			}
+			seen = next
+		}
+		if whole != 0 || err != nil {
+			t.Fatalf("%q: %d, %v in one piece, nothing in pieces", raw, whole, err)
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package config_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/plan"
+)
+
+// seeds are valid resources, by the types in seedTypes.
+var (
+	seedTypes = []string{config.ListenerType, config.RouteType, config.ClusterType, config.EndpointType, config.SecretType}
+	seeds     = []string{validListener, action(`, "timeout": "1s", "requestMirrorPolicies": [{"cluster": "c", "disableShadowHostSuffixAppend": true}]`), validCluster, validEDS, validSecret}
+)
+
+// FuzzDecode: whatever a control plane sends, the answer is a value or an error, in bounded time, and a value is usable.
+func FuzzDecode(f *testing.F) {
+	for i, json := range seeds {
+		f.Add(uint8(i), "x", encode(f, seedTypes[i], json))
+	}
+	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
+	f.Add(uint8(0), "udp/127.0.0.1:53", encode(f, config.ListenerType, validUDP))
+	f.Add(uint8(0), "x", encode(f, config.ListenerType, validSNI))
+	f.Add(uint8(1), "x", encode(f, config.RouteType, match(`"safeRegex": {"regex": "/(a|b)+"}, "headers": [{"name": ":method", "stringMatch": {"exact": "GET"}}]`)))
+	f.Fuzz(func(t *testing.T, kind uint8, name string, body []byte) {
+		usable(t, seedTypes[int(kind)%len(seedTypes)], name, body)
+	})
+}
+
+// FuzzDecodeMutated: the same with valid resources in which fields were dropped, doubled, renumbered and changed, so that
+// the lengths round them stay right.
+func FuzzDecodeMutated(f *testing.F) {
+	for kind := range seeds {
+		for action := range uint8(mutations) {
+			f.Add(uint8(kind), []byte{0, descend, 0, action, 1})
+			f.Add(uint8(kind), []byte{1, descend, 0, descend, 0, action, 3})
+		}
+	}
+	var valid [][]byte
+	for i, json := range seeds {
+		valid = append(valid, encode(f, seedTypes[i], json))
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, ops []byte) {
+		i := int(kind) % len(valid)
+		body := valid[i]
+		for range 4 {
+			body, ops = mutate(body, ops)
+		}
+		usable(t, seedTypes[i], "x", body)
+	})
+}
+
+// usable decodes a resource and, where it is accepted, puts it to use.
+func usable(t *testing.T, typeURL, name string, body []byte) {
+	t.Helper()
+	begin := time.Now()
+	r, err := config.Decode(typeURL, name, "1", body)
+	if err == nil {
+		c := &config.Config{Clusters: map[string]*config.Cluster{}, Routes: map[string]*config.RouteTable{}}
+		if r.Cluster != nil {
+			c.Clusters[r.Cluster.Name] = r.Cluster
+		}
+		if r.Inbound != nil {
+			c.Inbound = &r.Inbound.Inbound
+		}
+		if r.Routes != nil {
+			c.Routes[r.Routes.Name] = r.Routes
+			_ = config.Check(c) // backends may be missing here
+			for _, reference := range r.Routes.References() {
+				c.Clusters[reference] = &config.Cluster{Name: reference}
+			}
+		}
+		if err := config.Check(c); err != nil {
+			t.Errorf("everything that %q refers to is there: %v", name, err)
+		}
+		if err := plan.Next(nil, c).Err(); err != nil {
+			t.Errorf("what was accepted cannot be compiled: %v", err)
+		}
+	}
+	if d := time.Since(begin); d > 2*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// The things that mutate does to a field.
+const (
+	drop = iota
+	double
+	renumber
+	change
+	cut
+	grow
+	descend
+	mutations
+)
+
+// mutate changes one field of a message as ops say, and returns the ops that are left. Ops are pairs: which field, and what
+// is done to it.
+func mutate(body, ops []byte) (out, left []byte) {
+	fields := split(body)
+	if len(ops) < 2 || len(fields) == 0 {
+		return body, nil
+	}
+	at, action := int(ops[0])%len(fields), ops[1]%mutations
+	ops = ops[2:]
+	number, kind, n := protowire.ConsumeTag(fields[at])
+	value := fields[at][n:]
+	switch action {
+	case drop:
+		fields[at] = nil
+	case double:
+		fields = append(fields, fields[at])
+	case renumber:
+		next, rest := take(ops)
+		ops = rest
+		fields[at] = append(protowire.AppendTag(nil, number+protowire.Number(next), kind), value...)
+	default:
+		if kind == protowire.BytesType {
+			inner, _ := protowire.ConsumeBytes(value)
+			inner, ops = mutateBytes(inner, action, ops)
+			fields[at] = protowire.AppendBytes(protowire.AppendTag(nil, number, kind), inner)
+		} else if kind == protowire.VarintType {
+			next, rest := take(ops)
+			ops = rest
+			fields[at] = protowire.AppendVarint(protowire.AppendTag(nil, number, kind), uint64(next)<<(next%60))
+		}
+	}
+	return bytes.Join(fields, nil), ops
+}
+
+func mutateBytes(inner []byte, action byte, ops []byte) (out, left []byte) {
+	switch action {
+	case cut:
+		return inner[:len(inner)/2], ops
+	case grow:
+		next, rest := take(ops)
+		return append(bytes.Clone(inner), bytes.Repeat([]byte{next}, int(next))...), rest
+	case change:
+		next, rest := take(ops)
+		out = bytes.Clone(inner)
+		if len(out) > 0 {
+			out[int(next)%len(out)] ^= 1 + next>>4
+		}
+		return out, rest
+	default: // descend
+		return mutate(inner, ops)
+	}
+}
+
+func take(ops []byte) (byte, []byte) {
+	if len(ops) == 0 {
+		return 0, nil
+	}
+	return ops[0], ops[1:]
+}
+
+// split cuts a message into its fields; nil when it is none.
+func split(body []byte) (fields [][]byte) {
+	for len(body) > 0 {
+		_, _, n := protowire.ConsumeField(body)
+		if n < 0 {
+			return nil
+		}
+		fields, body = append(fields, body[:n]), body[n:]
+	}
+	return fields
+}
