@@ -5,13 +5,15 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	kjson "sigs.k8s.io/json"
 )
 
 // ApplyJSON is Apply for a pod as JSON. Fields that this program's version of the pod API does not know stay where they
 // are: a cluster newer than the injector must not lose them.
 func ApplyJSON(raw []byte, s Settings) ([]byte, error) {
 	var pod corev1.Pod
-	if err := json.Unmarshal(raw, &pod); err != nil {
+	// As API servers read it: encoding/json would take "initcontainers" for initContainers.
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &pod); err != nil {
 		return nil, fmt.Errorf("decode the pod: %w", err)
 	}
 	injected, err := Apply(&pod, s)

@@ -84,7 +84,7 @@ func apply(t *testing.T, pod *corev1.Pod, s inject.Settings) *corev1.Pod {
 	return &back
 }
 
-func read(t *testing.T, file string, into any) {
+func read(t testing.TB, file string, into any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict(golden.Read(t, file), into); err != nil {
 		t.Fatalf("%s: %v", file, err)
