@@ -25,7 +25,7 @@ type Request struct{ Method, Target, Host, Body string }
 const hidden = "GET /evil HTTP/1.1\r\nHost: h\r\n\r\n"
 
 // Hidden is the target of the requests that are hidden in others. A backend that gets a request with this target was
-// reached by a smuggled one, except where a case says that it was sent openly.
+// reached by a smuggled one.
 const Hidden = "/evil"
 
 // post is a POST with field lines (each with its own line end) and what follows the head.
