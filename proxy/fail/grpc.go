@@ -7,8 +7,8 @@ func GRPC(k Kind) grpc.Status {
 	switch k {
 	case RequestTimeout, BackendTimeout:
 		return grpc.DeadlineExceeded
-	case Overload:
-		return grpc.Unavailable
+	case BodyTooLarge:
+		return grpc.ResourceExhausted
 	}
 	return grpc.FromHTTP(table[k].Status)
 }

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/fail"
@@ -30,9 +31,18 @@ func (ses *streams) accept(conn *mux.Conn, ev *http2.Event) {
 		x.fail(&fail.Error{Kind: fail.FromStatus(ev.Status), Detail: ev.Reason})
 	case busy:
 		x.fail(&fail.Error{Kind: fail.Overload})
+	case x.tooLarge(ev.Request.Body.Length):
+		x.fail(&fail.Error{Kind: fail.BodyTooLarge, Detail: x.bodyLimit()})
 	default:
 		x.route()
 	}
+}
+
+// tooLarge tells that a body of n octets is more than its destination takes (RFC 9110 section 15.5.14).
+func (x *call) tooLarge(n int64) bool { return x.dest.MaxRequestBody > 0 && n > x.dest.MaxRequestBody }
+
+func (x *call) bodyLimit() string {
+	return "more than the limit of " + strconv.FormatInt(x.dest.MaxRequestBody, 10) + " bytes"
 }
 
 // route decides where the request goes and sends it there.
@@ -136,6 +146,10 @@ func (f *fromClient) Data(token uint32, p []byte, end bool) {
 	x.keepBody(p)
 	if x.ending || x.headSent && x.up == nil && x.plain == nil {
 		x.consume(len(p)) // answered already: nobody wants it
+		return
+	}
+	if x.tooLarge(x.rec.BytesIn) {
+		x.fail(&fail.Error{Kind: fail.BodyTooLarge, Detail: x.bodyLimit()})
 		return
 	}
 	if end {
