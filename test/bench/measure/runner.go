@@ -167,7 +167,7 @@ func (r *runner) allocs() (int64, error) {
 }
 
 // Opaque is the note on figures of a proxy that has not looked into the requests it was given.
-const Opaque = "relayed the connections as they are, without looking at requests: says nothing against proxies that do"
+const Opaque = "relayed connections as opaque bytes: not comparable"
 
 // note looks whether Leno has seen the requests of HTTP protocols as such: its metrics count them then.
 func (r *runner) note() error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -21,12 +22,18 @@ const (
 // colours of the contenders, readable on white and on dark grounds.
 var colours = map[string]string{"leno": "#2a9d5c", "nginx": "#4c78a8", "haproxy": "#e0902f", "envoy": "#b0568f", "relay": "#9a9a9a"}
 
+// highlights are what a chart of a run with many scenarios shows.
+var highlights = []string{Main, "http1/32/64KiB", "http1/32/1MiB", "http1-mtls/32/1KiB", "http2/64/1KiB", "grpc/unary/64", "grpc-mtls/unary/64", "tcp/4/bulk"}
+
 // Chart draws CPU per operation as SVG: a group of bars per scenario, each group on a scale of its own.
 func (r *Run) Chart(w io.Writer) error {
 	var b strings.Builder
 	y := headHeight
 	for i := range r.Scenarios {
-		y = r.Scenarios[i].draw(&b, y)
+		s := &r.Scenarios[i]
+		if len(r.Scenarios) <= len(highlights) || slices.Contains(highlights, s.Name) {
+			y = s.draw(&b, y)
+		}
 	}
 	width := labelWidth + barWidth + 140
 	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">
@@ -59,9 +66,13 @@ func (s *Scenario) draw(b *strings.Builder, y int) int {
 		if !ok {
 			colour = "#777777"
 		}
+		label := one.Name
+		if one.Note != "" {
+			label += " (" + one.Note + ")"
+		}
 		length := max(1, int(cpu/longest*barWidth))
 		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", labelWidth, y, length, barHeight, colour)
-		fmt.Fprintf(b, `<text x="%d" y="%d">%s %s µs</text>`+"\n", labelWidth+length+5, y+barHeight-2, html.EscapeString(one.Name), number(cpu/1e3, 1))
+		fmt.Fprintf(b, `<text x="%d" y="%d">%s µs %s</text>`+"\n", labelWidth+length+5, y+barHeight-2, number(cpu/1e3, 1), html.EscapeString(label))
 		y += barHeight + barGap
 	}
 	return y + groupGap
