@@ -11,8 +11,9 @@ import (
 // Bundle is a set of root certificates of the mesh's trust domain. While roots rotate it holds the old and the new one.
 // It is immutable, sorted and free of duplicates.
 type Bundle struct {
-	roots []*x509.Certificate
-	pool  *x509.CertPool
+	roots    []*x509.Certificate
+	pool     *x509.CertPool
+	verified verified
 }
 
 // ParseBundle reads a PEM bundle.

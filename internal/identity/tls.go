@@ -86,14 +86,7 @@ func verifyPeer(src Source, state tls.ConnectionState, usage x509.ExtKeyUsage, a
 	if err != nil {
 		return err
 	}
-	intermediates := x509.NewCertPool()
-	for _, c := range state.PeerCertificates[1:] {
-		intermediates.AddCert(c)
-	}
-	_, err = leaf.Verify(x509.VerifyOptions{
-		Roots: own.Roots.Pool(), Intermediates: intermediates, CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{usage},
-	})
-	if err != nil {
+	if err := own.Roots.Verify(state.PeerCertificates, usage, time.Now()); err != nil {
 		return fmt.Errorf("certificate of %s: %w", peer, err)
 	}
 	return accept(peer, own.ID)
