@@ -72,15 +72,6 @@ func TestPodAddresses(t *testing.T) {
 	}
 }
 
-func TestParseLimit(t *testing.T) {
-	for text, want := range map[string]int64{"134217728\n": 134217728, "max\n": 0, "9223372036854771712\n": 0, "": 0, "-1": 0} {
-		got, ok := parseLimit(text)
-		if ok != (want != 0) || ok && got != want {
-			t.Errorf("%q: %d, %v", text, got, ok)
-		}
-	}
-}
-
 func TestReadProbes(t *testing.T) {
 	probes, err := readProbes(`[{"container":"web","kind":"readiness","tcp":{"port":80}}]`)
 	if err != nil || len(probes) != 1 || probes[0].TCP.Port != 80 {

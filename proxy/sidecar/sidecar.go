@@ -25,6 +25,7 @@ import (
 	"github.com/leno-mesh/leno/proxy"
 	"github.com/leno-mesh/leno/proxy/admin"
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/memory"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/xdsclient"
 )
@@ -109,6 +110,7 @@ func (s *sidecar) run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = s.enroll.Run(serving) }) // ends with serving only
 	parts.Go(func() { s.accessLog.Run(serving, s.AccessLog) })
+	parts.Go(func() { memory.Release(serving) })
 	options := s.adminOptions()
 	for listener, handler := range map[net.Listener]http.Handler{s.Admin: admin.Local(options), s.Health: admin.Health(options)} {
 		if listener == nil {
