@@ -44,6 +44,9 @@ const (
 	Wait = 100 * time.Millisecond
 	// helloWait is for the rest of a ClientHello whose first bytes are there: TLS is never server-first.
 	helloWait = 5 * time.Second
+	// lineWait is the same for whatever else has begun, where clients may be silent for longer: one byte must not buy the
+	// patience that silence has.
+	lineWait = 5 * time.Second
 	// maxPeek bounds what is read ahead: a ClientHello with post-quantum key shares has about 2 KiB, request lines are
 	// decided early.
 	maxPeek = 16<<10 + 5
@@ -66,17 +69,21 @@ func (c *Conn) Sniff(wait time.Duration) (Verdict, error) {
 		_ = c.SetReadDeadline(time.Now().Add(wait))
 		defer func() { _ = c.SetReadDeadline(time.Time{}) }()
 	}
-	hello := false
+	hello, line := false, wait <= lineWait
 	for {
 		if len(c.peeked) > 0 {
 			verdict, decided := classify(c.peeked)
 			if decided {
 				return verdict, nil
 			}
-			if verdict.Kind == TLS && !hello {
+			switch {
+			case verdict.Kind == TLS && !hello:
 				hello = true
 				_ = c.SetReadDeadline(time.Now().Add(helloWait))
 				defer func() { _ = c.SetReadDeadline(time.Time{}) }()
+			case verdict.Kind != TLS && !line:
+				line = true
+				_ = c.SetReadDeadline(time.Now().Add(lineWait))
 			}
 			if len(c.peeked) >= maxPeek {
 				return guess(c.peeked, verdict), nil

@@ -110,6 +110,25 @@ func TestSniff(t *testing.T) {
 	}
 }
 
+// TestOneByteBuysNoPatience: who may be silent for an hour must go on once it has begun.
+func TestOneByteBuysNoPatience(t *testing.T) {
+	for begun, want := range map[string]detect.Kind{"G": detect.Opaque, "GET /": detect.HTTP1, "PRI * HTT": detect.HTTP2} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := net.Pipe()
+			go func() {
+				time.Sleep(time.Minute)
+				_, _ = client.Write([]byte(begun))
+			}()
+			start := time.Now()
+			_, got, err := detect.Sniff(server, time.Hour)
+			if waited := time.Since(start) - time.Minute; got.Kind != want || err != nil || waited > 5*time.Second {
+				t.Errorf("%q: %v, %v after %v; want %v after 5 s", begun, got.Kind, err, waited, want)
+			}
+			_, _ = client.Close(), server.Close()
+		})
+	}
+}
+
 func TestSniffAgainAfterSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
