@@ -9,7 +9,8 @@ import (
 type Conn struct {
 	net.Conn
 	peeked []byte
-	eof    bool // the end was seen while peeking
+	one    [1]byte // what a silent client is waited for with
+	eof    bool    // the end was seen while peeking
 }
 
 // Read gives the peeked bytes first.

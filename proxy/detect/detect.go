@@ -89,7 +89,11 @@ func (c *Conn) Sniff(wait time.Duration) (Verdict, error) {
 				return guess(c.peeked, verdict), nil
 			}
 		}
-		if err := c.more(); err != nil {
+		more := c.more
+		if len(c.peeked) == 0 && wait > lineWait {
+			more = c.first
+		}
+		if err := more(); err != nil {
 			return c.ended(err)
 		}
 	}
@@ -111,6 +115,19 @@ func (c *Conn) ended(err error) (Verdict, error) {
 	default:
 		return Verdict{Kind: Closed}, err
 	}
+}
+
+// first waits for one byte, for clients that may be silent for long: they hold no buffer meanwhile.
+func (c *Conn) first() error {
+	n, err := c.Conn.Read(c.one[:])
+	if n > 0 {
+		c.peeked = append(make([]byte, 0, firstPeek), c.one[0])
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
 }
 
 func (c *Conn) more() error {
