@@ -16,42 +16,53 @@ const (
 	// quiet is how much a proxy may allocate between two looks and still be quiet, in bytes: enough for the control plane's
 	// pings and for Prometheus, little for traffic.
 	quiet = 1 << 20
-	// worth is how much must have been allocated since the last time, in bytes, to make it worth the collection.
+	// worth is how much must have been allocated since the last time, in bytes, to make it worth the collection; ended is
+	// the same in goroutines that have ended: connections that close allocate nothing.
 	worth = 2 << 20
+	ended = 100
 )
 
-// Release gives memory back to the kernel each time the proxy has become quiet, until ctx ends.
+// use is what a proxy has used.
+type use struct {
+	allocated  uint64 // bytes, ever
+	goroutines uint64 // now
+}
+
+// Release gives memory back to the kernel each time the proxy has become quiet, until ctx ends. What the Go runtime itself
+// keeps for later is not in reach: a few hundred bytes for each goroutine and each socket that there ever were at once.
 func Release(ctx context.Context) {
-	release(ctx, allocated, func() {
+	release(ctx, read, func() {
 		debug.FreeOSMemory() // pools keep what they have for one collection more
 		debug.FreeOSMemory()
+		unmapCode()
 	})
 }
 
-func release(ctx context.Context, allocated func() uint64, free func()) {
+func release(ctx context.Context, read func() use, free func()) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	last := allocated()
-	freed := uint64(0)
+	last := read()
+	var done use // when memory was given back last; zero: never, and the start has left something
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		now := allocated()
-		if now-last < quiet && now-freed > worth {
+		now := read()
+		done.goroutines = max(done.goroutines, now.goroutines)
+		enough := done.allocated == 0 || now.allocated-done.allocated > worth || done.goroutines-now.goroutines > ended
+		if now.allocated-last.allocated < quiet && enough {
 			free()
-			now = allocated()
-			freed = now
+			now = read()
+			done = now
 		}
 		last = now
 	}
 }
 
-// allocated is how many bytes were ever allocated.
-func allocated() uint64 {
-	sample := [1]metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(sample[:])
-	return sample[0].Value.Uint64()
+func read() use {
+	samples := [2]metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/sched/goroutines:goroutines"}}
+	metrics.Read(samples[:])
+	return use{samples[0].Value.Uint64(), samples[1].Value.Uint64()}
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package memory
+
+// unmapCode does nothing here.
+func unmapCode() {}
