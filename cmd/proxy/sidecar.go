@@ -18,6 +18,7 @@ import (
 	"github.com/leno-mesh/leno/internal/enroll"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/proxy"
+	"github.com/leno-mesh/leno/proxy/accept"
 	"github.com/leno-mesh/leno/proxy/capture"
 	"github.com/leno-mesh/leno/proxy/drain"
 	"github.com/leno-mesh/leno/proxy/sidecar"
@@ -156,11 +157,11 @@ func listen(direction telemetry.Direction) ([]net.Listener, error) {
 	if direction == telemetry.Inbound {
 		hosts, port = []string{"0.0.0.0", "[::]"}, mesh.PortInbound
 	}
-	v4, err := net.Listen("tcp4", fmt.Sprintf("%s:%d", hosts[0], port))
+	v4, err := accept.Listen("tcp4", fmt.Sprintf("%s:%d", hosts[0], port))
 	if err != nil {
 		return nil, err
 	}
-	v6, err := net.Listen("tcp6", fmt.Sprintf("%s:%d", hosts[1], port))
+	v6, err := accept.Listen("tcp6", fmt.Sprintf("%s:%d", hosts[1], port))
 	switch {
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 		return []net.Listener{v4}, nil
@@ -172,6 +173,6 @@ func listen(direction telemetry.Direction) ([]net.Listener, error) {
 }
 
 func dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: accept.KeepAlive}
 	return dialer.DialContext(ctx, "tcp", to.String())
 }
