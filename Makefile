@@ -76,7 +76,7 @@ c-compiler:
 .PHONY: vet
 vet: ## go vet and gofmt, of all modules and build tags
 	go vet ./...
-	go vet -tags e2e,netns ./test/e2e ./proxy/capture
+	go vet -tags e2e,netns,fault ./test/e2e ./proxy/capture ./test/fault
 	go vet -C test/cluster ./...
 	go vet -C test/conformance ./...
 	@test -z "$$(gofmt -l api cmd controllers internal proxy test hack)" || { gofmt -l api cmd controllers internal proxy test hack; echo "run gofmt -w on these files"; exit 1; }
@@ -84,7 +84,7 @@ vet: ## go vet and gofmt, of all modules and build tags
 .PHONY: lint
 lint: ## golangci-lint, of all modules and build tags
 	$(TOOL) golangci-lint run ./...
-	$(TOOL) golangci-lint run --build-tags e2e,netns ./test/e2e ./proxy/capture
+	$(TOOL) golangci-lint run --build-tags e2e,netns,fault ./test/e2e ./proxy/capture ./test/fault
 	cd test/cluster && $(TOOL) golangci-lint run ./...
 	cd test/conformance && $(TOOL) golangci-lint run ./...
 
@@ -100,6 +100,17 @@ test-api: $(BIN)/cluster ## Tests against a real API server
 .PHONY: test-netns
 test-netns: ## Redirection of traffic, in a network namespace of its own (root, Linux)
 	go test -count=1 -tags netns ./proxy/capture
+
+# As root in a network namespace of its own, with the scenarios that need one.
+FAULT := go test -count=1 -parallel 32 -timeout 15m -tags fault$(shell [ "$$(id -u)" != 0 ] || echo ,netns) ./test/fault
+
+.PHONY: test-fault
+test-fault: ## Everything that can break, broken: resets, stalls, slow clients, 10,000 idle ones, changes under 1,000 streams
+	$(FAULT) -v
+
+.PHONY: test-fault-quick
+test-fault-quick: ## The same with smaller numbers
+	$(FAULT) -args -quick
 
 .PHONY: test-e2e
 test-e2e: test-netns test-api echo-image ## The real cluster end to end, with the mesh conformance tests (root, Linux)
