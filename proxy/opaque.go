@@ -159,7 +159,7 @@ func (p *Proxy) failed(conn net.Conn, f flow, start time.Time, err error) {
 	if wrapped, ok := conn.(*detect.Conn); ok {
 		conn = wrapped.NetConn()
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		_ = tcp.SetLinger(0) // the client should see that there is nobody, not an empty conversation
 	}
 	_ = conn.Close()

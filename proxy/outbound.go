@@ -80,7 +80,7 @@ func (p *Proxy) circular(to netip.AddrPort) bool {
 
 func (p *Proxy) refuse(direction telemetry.Direction, conn net.Conn, reason string) {
 	p.opts.Counters.Refused(direction, reason)
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		_ = tcp.SetLinger(0) // a reset says no; an orderly end would look like an answer
 	}
 	_ = conn.Close()

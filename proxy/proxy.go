@@ -23,6 +23,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/mux"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/sock"
 	"github.com/leno-mesh/leno/proxy/tcp"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/tlsx"
@@ -112,7 +113,7 @@ func New(opts Options) *Proxy {
 	}
 	p := &Proxy{opts: opts, given: &config.Config{}}
 	p.plan.Store(plan.Next(nil, p.given))
-	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: opts.Dial, Own: opts.Own}
+	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: p.dial, Own: opts.Own}
 	p.pool = pool.New(pool.Options{Dialer: p.dialer})
 	p.streams = mux.NewPool(p.dialer, func(why error) {
 		if flood := mux.Flood(why); flood != "" {
@@ -231,7 +232,7 @@ func (p *Proxy) serve(ctx context.Context, direction telemetry.Direction, listen
 	err := accept.Serve(ctx, listener, p.opts.Log, func(ctx context.Context, conn net.Conn) {
 		defer p.active.Enter()()
 		defer p.opts.Counters.Opened(direction)()
-		handle(ctx, conn)
+		handle(ctx, sock.Wrap(conn))
 	})
 	if err != nil {
 		select {
@@ -239,6 +240,15 @@ func (p *Proxy) serve(ctx context.Context, direction telemetry.Direction, listen
 		default: // one reason to end is enough
 		}
 	}
+}
+
+// dial makes a connection for the data path.
+func (p *Proxy) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	conn, err := p.opts.Dial(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	return sock.Wrap(conn), nil
 }
 
 // drain goes on serving, both ways, until the application is gone: it may need the network to finish its work. Clients

@@ -17,7 +17,7 @@ const originalDestination = 80
 // Original is where a redirected connection wanted to go. A connection that came here directly gives its own local
 // address.
 func Original(conn net.Conn) (netip.AddrPort, error) {
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := conn.(syscall.Conn)
 	if !ok {
 		return netip.AddrPort{}, fmt.Errorf("original destination: %T is not a TCP connection", conn)
 	}
@@ -25,7 +25,7 @@ func Original(conn net.Conn) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
 	}
-	local := tcp.LocalAddr().(*net.TCPAddr).AddrPort()
+	local := conn.LocalAddr().(*net.TCPAddr).AddrPort()
 	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
 	var found netip.AddrPort
 	ask := originalIPv6

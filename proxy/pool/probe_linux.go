@@ -3,21 +3,24 @@ package pool
 import (
 	"net"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // probe looks whether anything happened on a socket nobody is reading, without taking it. The zero value knows
-// nothing.
+// nothing. One goroutine may look at a time.
 type probe struct {
-	raw  syscall.RawConn
-	look func(fd uintptr) // made once: a closure per look would be an allocation per request
-	seen *seen
+	raw syscall.RawConn
+	at  *glance
 }
 
-type seen struct {
-	fds [1]unix.PollFd
-	err error
+// glance is what a look needs and finds.
+type glance struct {
+	peek, poll func(fd uintptr) // made once: a closure per look would be an allocation per request
+	silent     bool
+	fds        [1]unix.PollFd
+	err        error
 }
 
 // newProbe finds the socket under conn's wrappers.
@@ -28,13 +31,9 @@ func newProbe(conn net.Conn) probe {
 			if err != nil {
 				return probe{}
 			}
-			p := probe{raw: raw, seen: new(seen)}
-			seen := p.seen
-			p.look = func(fd uintptr) {
-				seen.fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
-				_, seen.err = unix.Poll(seen.fds[:], 0)
-			}
-			return p
+			g := new(glance)
+			g.peek, g.poll = g.lookForByte, g.lookForEvents
+			return probe{raw, g}
 		}
 		wrapped, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -44,22 +43,38 @@ func newProbe(conn net.Conn) probe {
 	}
 }
 
-// events asks the kernel. Control is used rather than Read, which fails once a read deadline has passed.
-func (p *probe) events() int16 {
-	if err := p.raw.Control(p.look); err != nil {
-		return unix.POLLHUP // closed on our side
-	}
-	if p.seen.err != nil {
-		return 0 // interrupted: whoever uses the connection will find out
-	}
-	return p.seen.fds[0].Revents
-}
-
 // quiet tells that the socket is open and silent: neither data nor the end came. On an idle connection both mean that
 // it must not be used again.
-func (p *probe) quiet() bool { return p.raw == nil || p.events() == 0 }
+func (p *probe) quiet() bool {
+	if p.raw == nil {
+		return true
+	}
+	// Control is used rather than Read, which fails once a read deadline has passed.
+	err := p.raw.Control(p.at.peek)
+	return err == nil && p.at.silent // an error: closed on our side
+}
+
+// lookForByte asks for a byte, to be left where it is. This is done before each use of an idle connection, so it is the
+// cheapest call that tells, made without the scheduler's book-keeping: it never blocks.
+func (g *glance) lookForByte(fd uintptr) {
+	var one [1]byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	g.silent = errno == syscall.EAGAIN
+}
 
 // ended tells that the peer closed or reset, whether or not it left data before that.
 func (p *probe) ended() bool {
-	return p.raw != nil && p.events()&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	if p.raw == nil {
+		return false
+	}
+	if err := p.raw.Control(p.at.poll); err != nil {
+		return true // closed on our side
+	}
+	// An interrupted look tells nothing: whoever uses the connection will find out.
+	return p.at.err == nil && p.at.fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+}
+
+func (g *glance) lookForEvents(fd uintptr) {
+	g.fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+	_, g.err = unix.Poll(g.fds[:], 0)
 }

@@ -110,6 +110,8 @@ func plain(c net.Conn) (*net.TCPConn, bool) {
 		switch v := c.(type) {
 		case *net.TCPConn:
 			return v, true
+		case interface{ TCP() *net.TCPConn }:
+			return v.TCP(), true
 		case interface {
 			Take() []byte
 			NetConn() net.Conn
