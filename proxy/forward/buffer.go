@@ -10,7 +10,7 @@ import (
 // Buffer sizes: a usual head and a small body; a body in full flow; the largest head allowed.
 const (
 	smallBuffer = 8 << 10
-	largeBuffer = 64 << 10
+	largeBuffer = 128 << 10
 	hugeBuffer  = http1.MaxHead + smallBuffer
 	// headroom is left free when reading, so that what was read fits into an equal buffer together with what layers and
 	// framing add to it.
@@ -107,6 +107,25 @@ func (b *reader) fill(from io.Reader) error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// prepend puts p in front of what is there, in the place of what was consumed or in a larger buffer. It returns false
+// when the largest is too small.
+func (b *reader) prepend(p []byte) bool {
+	if len(p) > b.r {
+		size := len(p) + len(b.data()) + headroom
+		if size > hugeBuffer {
+			return false
+		}
+		next := takeBuffer(size)
+		next = next[:len(next)-headroom]
+		b.w = len(p) + copy(next[len(p):], b.data())
+		giveBuffer(b.buf)
+		b.buf, b.r = next, len(p)
+	}
+	b.r -= len(p)
+	copy(b.buf[b.r:], p)
+	return true
 }
 
 // restore puts bytes that were read too far back, behind nothing.

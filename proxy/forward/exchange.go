@@ -32,6 +32,7 @@ type exchange struct {
 	backend  *plan.Backend
 	endpoint *lb.Endpoint
 	conn     *pool.Conn
+	asker    asker // conn, when the request is still to be sent
 
 	rec       telemetry.Request
 	start     time.Time
@@ -72,7 +73,7 @@ func (x *exchange) free() {
 func (x *exchange) reset() {
 	x.req.Reset()
 	x.resp.Reset()
-	x.dest, x.rule, x.backend, x.endpoint, x.conn = nil, nil, nil, nil, nil
+	x.dest, x.rule, x.backend, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
 	x.rec = telemetry.Request{}
 	x.body.reset()

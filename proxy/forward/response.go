@@ -57,10 +57,12 @@ func (s *session) respond() (reusable bool, err error) {
 	x.rec.Code = x.resp.Status
 	x.out = http1.AppendResponse(x.out[:0], &x.resp, x.req.Minor == 0)
 	x.headSent = true
-	if err := s.relay(in); err != nil {
-		return false, err
+	if in == msg.Sized {
+		err = s.relaySized()
+	} else {
+		err = s.relay(in)
 	}
-	return reusable && x.up.empty(), nil
+	return reusable && x.up.empty(), err
 }
 
 // readResponse reads one response head.
@@ -120,13 +122,63 @@ func (s *session) passInterim() error {
 	return nil
 }
 
-// relay sends the head that is in x.out and the body after it. in is how the backend delimits the body.
-func (s *session) relay(in msg.BodyKind) error {
+// relaySized sends the head that is in x.out and a body of known length after it. The body goes out of the buffer that
+// it was read into, and so does the head: it is put in front, where the backend's was.
+func (s *session) relaySized() error {
 	x := s.x
 	left := x.resp.Body.Length
+	whole := left <= int64(len(x.up.data()))
+	head := int64(0) // what of x.up is not body
+	if x.up.prepend(x.out) {
+		head = int64(len(x.out))
+	} else if err := s.write(x.out, x.now, x.until); err != nil {
+		return s.clientFailed(err)
+	}
+	if !whole {
+		s.readOn(head + left)
+	}
+	for {
+		out := x.up.data()
+		out = out[:min(int64(len(out)), head+left)]
+		x.up.consume(len(out))
+		left -= int64(len(out)) - head
+		x.rec.BytesOut += int64(len(out)) - head
+		head = 0
+		if err := s.write(out, x.now, x.until); err != nil {
+			return s.clientFailed(err)
+		}
+		if left == 0 {
+			return nil
+		}
+		x.up.rewind()
+		if err := s.fillUp(); err != nil {
+			return s.ended(err)
+		}
+	}
+}
+
+// readOn reads what has already come of a message that is larger than the buffer, so that it leaves in one piece. Errors
+// come again when it is read on.
+func (s *session) readOn(size int64) {
+	x := s.x
+	if !x.up.small() || size <= int64(len(x.up.buf)) {
+		return
+	}
+	full := x.up.w == len(x.up.buf)
+	x.up.swap(largeBuffer)
+	if c, ok := x.conn.Conn.(interface{ ReadNow([]byte) (int, error) }); ok && full {
+		n, _ := c.ReadNow(x.up.buf[x.up.w:])
+		x.up.w += n
+	}
+}
+
+// relay sends the head that is in x.out and the body after it, whose end has to be found. in is how the backend
+// delimits it.
+func (s *session) relay(in msg.BodyKind) error {
+	x := s.x
 	x.upChunks.Reset()
 	for {
-		done, n, err := s.decode(in, &left)
+		done, n, err := s.decode(in)
 		if err != nil {
 			return garbage(err)
 		}
@@ -140,7 +192,7 @@ func (s *session) relay(in msg.BodyKind) error {
 			return nil
 		}
 		x.out = x.out[:0]
-		s.widen(in, left)
+		s.widen()
 		err = s.fillUp()
 		if errors.Is(err, io.EOF) && in == msg.UntilClose {
 			if x.resp.Body.Kind == msg.Chunked {
@@ -155,18 +207,12 @@ func (s *session) relay(in msg.BodyKind) error {
 }
 
 // decode appends what was read of the body to x.out, in the framing that the client gets.
-func (s *session) decode(in msg.BodyKind, left *int64) (done bool, n int, err error) {
+func (s *session) decode(in msg.BodyKind) (done bool, n int, err error) {
 	x := s.x
 	data := x.up.data()
 	switch in {
 	case msg.NoBody:
 		return true, 0, nil
-	case msg.Sized:
-		n = int(min(*left, int64(len(data))))
-		x.out = append(x.out, data[:n]...)
-		x.up.consume(n)
-		*left -= int64(n)
-		return *left == 0, n, nil
 	case msg.UntilClose:
 		n = len(data)
 		x.up.consume(n)
@@ -203,12 +249,12 @@ func (s *session) writeLast() error {
 	return nil
 }
 
-// widen makes room for the next read: large buffers for a body that is known to be large or has filled a small one.
-func (s *session) widen(in msg.BodyKind, left int64) {
+// widen makes room for the next read: large buffers for a body that has filled a small one.
+func (s *session) widen() {
 	x := s.x
 	full := x.up.w == len(x.up.buf)
 	x.up.rewind()
-	if x.up.small() && (in == msg.Sized && left > smallBuffer || full) {
+	if x.up.small() && full {
 		x.up.swap(largeBuffer)
 		giveBuffer(x.out)
 		x.out = takeBuffer(largeBuffer)[:0]

@@ -117,9 +117,12 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 	}
 	x.up.r, x.up.w, x.heard = 0, 0, false
 
-	if err := s.writeUp(conn, x.out); err == nil && !x.body.done {
-		s.startPump(conn)
-	} // where writing failed, an early answer may still be there to read
+	if x.asker, _ = conn.Conn.(asker); x.asker == nil || !x.body.done {
+		x.asker = nil
+		if err := s.writeUp(conn, x.out); err == nil && !x.body.done {
+			s.startPump(conn)
+		} // where writing failed, an early answer may still be there to read
+	}
 	reusable, err := s.respond()
 	if err == nil {
 		// The rest of the body is wanted only as long as the connections are to be used again.
@@ -172,8 +175,19 @@ func (s *session) connect(e *lb.Endpoint, fresh bool) (*pool.Conn, error) {
 	return nil, &fail.Error{Kind: fail.ConnectFailed, Detail: e.Text, Err: err}
 }
 
+// asker is a connection that sends a whole request and waits for the response in one go.
+type asker interface {
+	Ask(question, answer []byte) (int, error)
+}
+
 // writeUp sends b to the backend.
 func (s *session) writeUp(conn *pool.Conn, b []byte) error {
+	s.armWriteUp(conn)
+	_, err := conn.Write(b)
+	return err
+}
+
+func (s *session) armWriteUp(conn *pool.Conn) {
 	if x := s.x; !x.until.IsZero() {
 		conn.WriteBy = x.until
 		conn.SetWriteDeadline(x.until)
@@ -181,8 +195,6 @@ func (s *session) writeUp(conn *pool.Conn, b []byte) error {
 		conn.WriteBy = x.now.Add(stall)
 		conn.SetWriteDeadline(conn.WriteBy)
 	}
-	_, err := conn.Write(b)
-	return err
 }
 
 // fillUp reads once from the backend into what room there is. While it waits, it looks from time to time whether the
@@ -201,7 +213,7 @@ func (s *session) fillUp() error {
 			x.conn.ReadBy = next
 			x.conn.SetReadDeadline(next)
 		}
-		err := x.up.fill(x.conn)
+		err := s.readUp()
 		if err == nil {
 			x.heard = true
 			return nil
@@ -217,6 +229,19 @@ func (s *session) fillUp() error {
 			return &fail.Error{Kind: fail.ClientGone}
 		}
 	}
+}
+
+// readUp reads once from the backend; the first time it sends the request before, where that has not been done.
+func (s *session) readUp() error {
+	x := s.x
+	if x.asker == nil {
+		return x.up.fill(x.conn)
+	}
+	s.armWriteUp(x.conn)
+	n, err := x.asker.Ask(x.out, x.up.buf[x.up.w:])
+	x.asker = nil
+	x.up.w += n
+	return err
 }
 
 // ended makes a failure of the error that reading from the backend ended with.

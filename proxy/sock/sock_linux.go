@@ -12,8 +12,9 @@ import (
 // One goroutine may read and one may write at a time.
 type Conn struct {
 	*net.TCPConn
-	raw     syscall.RawConn
-	in, out transfer
+	raw       syscall.RawConn
+	in, out   transfer
+	ask, look func(fd uintptr) bool
 }
 
 // transfer is a call in progress. Its fields belong to the goroutine that reads, or writes.
@@ -35,7 +36,7 @@ func Wrap(conn net.Conn) net.Conn {
 		return conn // closed already: whoever uses it will find out
 	}
 	c := &Conn{TCPConn: tcp, raw: raw}
-	c.in.step, c.out.step = c.in.receive, c.out.send
+	c.in.step, c.out.step, c.ask, c.look = c.in.receive, c.out.send, c.sendOrReceive, c.receiveNow
 	return c
 }
 
@@ -47,8 +48,12 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	return c.read(b, c.in.step)
+}
+
+func (c *Conn) read(b []byte, step func(fd uintptr) bool) (int, error) {
 	c.in.b = b
-	err := c.raw.Read(c.in.step)
+	err := c.raw.Read(step)
 	c.in.b = nil
 	switch {
 	case err != nil: // closed, or the deadline
@@ -59,6 +64,51 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return c.in.n, nil
+}
+
+// ReadNow reads what is there; 0 and no error: nothing is, for now. b must not be empty.
+func (c *Conn) ReadNow(b []byte) (int, error) {
+	n, err := c.read(b, c.look)
+	if n < 0 {
+		n = 0
+	}
+	return n, err
+}
+
+func (c *Conn) receiveNow(fd uintptr) bool {
+	if !c.in.receive(fd) {
+		c.in.n, c.in.errno = -1, 0
+	}
+	return true
+}
+
+// Ask writes question and then reads once into answer, like Write and Read one after the other. It saves the look at a
+// socket that cannot have an answer yet, so nothing must be left to read before. A failure of writing shows in what is
+// read: the peer may have answered before it closed.
+func (c *Conn) Ask(question, answer []byte) (int, error) {
+	c.out.b, c.out.n, c.out.errno = question, 0, 0
+	n, err := c.read(answer, c.ask)
+	rest := c.out.b
+	c.out.b = nil
+	if len(rest) == 0 {
+		return n, err
+	}
+	_, _ = c.Write(rest)
+	if err != nil { // the deadline for reading had passed before
+		return 0, err
+	}
+	return c.Read(answer)
+}
+
+// sendOrReceive begins with sending. The poller forgot what it knew before it called this, so that it tells of whatever
+// comes from now on: waiting may begin without a look.
+func (c *Conn) sendOrReceive(fd uintptr) bool {
+	if len(c.out.b) == 0 {
+		return c.in.receive(fd)
+	}
+	c.in.n, c.in.errno = -1, 0
+	// What was not sent goes the usual way: waiting for room is not waiting for bytes.
+	return !c.out.send(fd) || c.out.errno != 0
 }
 
 // Write writes all of b, unless it fails.

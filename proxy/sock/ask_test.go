@@ -1,0 +1,87 @@
+//go:build linux
+
+package sock_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/sock"
+)
+
+func TestAsk(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	got := make([]byte, 16)
+	for _, size := range []int{5, 8 << 20} { // the larger one has to wait for room
+		question := bytes.Repeat([]byte("q"), size)
+		heard := make(chan error, 1)
+		go func() {
+			_, err := io.CopyN(io.Discard, peer, int64(size))
+			peer.Write([]byte("answer"))
+			heard <- err
+		}()
+		if n, err := c.Ask(question, got); err != nil || string(got[:n]) != "answer" {
+			t.Errorf("%d bytes asked: %q, %v", size, got[:n], err)
+		}
+		if err := <-heard; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAskAfterDeadline: the question goes out although reading has no time left.
+func TestAskAfterDeadline(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	c.SetReadDeadline(time.Unix(1, 0))
+	if _, err := c.Ask([]byte("question"), make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want a deadline", err)
+	}
+	got := make([]byte, 8)
+	if _, err := io.ReadFull(peer, got); err != nil || string(got) != "question" {
+		t.Errorf("the peer got %q, %v", got, err)
+	}
+}
+
+// TestAskTheDying: what the peer said before it closed is read although it takes no question.
+func TestAskTheDying(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	peer.Write([]byte("bye"))
+	peer.Close()
+	if err := c.CloseWrite(); err != nil { // so that writing fails, whatever the kernel knows by now
+		t.Fatal(err)
+	}
+	got := make([]byte, 8)
+	if n, err := c.Ask([]byte("question"), got); err != nil || string(got[:n]) != "bye" {
+		t.Errorf("%q, %v", got[:n], err)
+	}
+	if _, err := c.Ask([]byte("question"), got); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
+func TestReadNow(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	got := make([]byte, 8)
+	if n, err := c.ReadNow(got); n != 0 || err != nil {
+		t.Errorf("nothing is there: %d, %v", n, err)
+	}
+	peer.Write([]byte("x"))
+	if n, err := c.Read(got); n != 1 || err != nil { // it was told of, although it came after a look
+		t.Errorf("%d, %v", n, err)
+	}
+	peer.Close()
+	if _, err := c.Read(got); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want EOF", err)
+	}
+	if _, err := c.ReadNow(got); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want EOF", err)
+	}
+}
