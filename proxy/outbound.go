@@ -98,19 +98,27 @@ func (p *Proxy) http2(ctx context.Context, conn net.Conn, f flow) {
 
 // client is what is known of who sends requests.
 func (p *Proxy) client(f flow) forward.Conn {
-	var last atomic.Pointer[plan.Destination]
-	last.Store(f.destination)
+	type answer struct {
+		from *plan.Plan
+		to   *plan.Destination
+	}
+	var last atomic.Pointer[answer] // requests of one connection may ask at the same time
+	last.Store(&answer{to: f.destination})
 	return forward.Conn{
 		Direction: f.direction, Source: f.source, MTLS: f.mtls,
 		Resolve: func() *plan.Destination {
-			now := p.plan.Load()
+			now, before := p.plan.Load(), last.Load()
+			if now == before.from {
+				return before.to
+			}
+			next := &answer{from: now, to: before.to}
 			if f.direction == telemetry.Inbound {
-				return now.Inbound(f.to)
+				next.to = now.Inbound(f.to)
+			} else if d, _ := now.Outbound(f.to); d != nil {
+				next.to = d
 			}
-			if d, _ := now.Outbound(f.to); d != nil {
-				last.Store(d)
-			}
-			return last.Load()
+			last.Store(next)
+			return next.to
 		},
 	}
 }

@@ -75,7 +75,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.rec = telemetry.Request{}
+	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil
 	clear(x.mirrors)

@@ -53,11 +53,18 @@ type Pool struct {
 	opts Options
 
 	mu     sync.Mutex // guards all below
-	idle   map[Target][]*Conn
+	idle   map[Target]*shelf
 	count  int
 	keep   func(Target) bool
 	closed bool
 	sweep  *time.Timer // nil while nothing is idle
+}
+
+// shelf holds the idle connections of one target. Its connections know it, so that coming back needs no search.
+type shelf struct {
+	conns []*Conn
+	kept  bool // what Pool.keep says of the target
+	gone  bool // no longer in the pool: it was empty
 }
 
 // Conn is an upstream connection in one borrower's hands.
@@ -70,6 +77,7 @@ type Conn struct {
 	// not set it again while it is far enough away.
 	ReadBy, WriteBy time.Time
 
+	shelf *shelf
 	probe probe
 	born  time.Time
 	since time.Time // idle since
@@ -101,7 +109,7 @@ func New(opts Options) *Pool {
 	if opts.DialTimeout == 0 {
 		opts.DialTimeout = DefaultDialTimeout
 	}
-	return &Pool{opts: opts, idle: map[Target][]*Conn{}}
+	return &Pool{opts: opts, idle: map[Target]*shelf{}}
 }
 
 // Get returns a live connection to t: the one used last, or a new one. fresh asks for a new one. Errors come from the
@@ -130,13 +138,14 @@ func (p *Pool) Get(ctx context.Context, t Target, now time.Time, fresh bool) (*C
 func (p *Pool) take(t Target) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := p.idle[t]
-	if len(list) == 0 {
+	s := p.idle[t]
+	if s == nil || len(s.conns) == 0 {
 		return nil
 	}
-	c := list[len(list)-1]
-	list[len(list)-1] = nil
-	p.idle[t] = list[:len(list)-1]
+	last := len(s.conns) - 1
+	c := s.conns[last]
+	s.conns[last] = nil
+	s.conns = s.conns[:last]
 	p.count--
 	return c
 }
@@ -146,11 +155,14 @@ func (p *Pool) take(t Target) *Conn {
 func (p *Pool) Put(c *Conn, now time.Time) {
 	c.since = now
 	p.mu.Lock()
-	list := p.idle[c.Target]
-	ok := !p.closed && len(list) < p.opts.MaxIdlePerTarget && now.Sub(c.born) < p.opts.MaxLife &&
-		(p.keep == nil || p.keep(c.Target))
+	s := c.shelf
+	if s == nil || s.gone {
+		s = p.shelfFor(c.Target)
+		c.shelf = s
+	}
+	ok := !p.closed && len(s.conns) < p.opts.MaxIdlePerTarget && now.Sub(c.born) < p.opts.MaxLife && s.kept
 	if ok {
-		p.idle[c.Target] = append(list, c)
+		s.conns = append(s.conns, c)
 		p.count++
 		if p.sweep == nil {
 			p.sweep = time.AfterFunc(p.opts.MaxIdle, p.sweepIdle)
@@ -162,11 +174,24 @@ func (p *Pool) Put(c *Conn, now time.Time) {
 	}
 }
 
+// shelfFor is called with the lock held.
+func (p *Pool) shelfFor(t Target) *shelf {
+	s := p.idle[t]
+	if s == nil {
+		s = &shelf{kept: p.keep == nil || p.keep(t)}
+		p.idle[t] = s
+	}
+	return s
+}
+
 // Keep closes idle connections to targets that keep refuses, now and whenever one is put back. Exchanges in progress
 // go on. keep must not block.
 func (p *Pool) Keep(keep func(Target) bool) {
 	p.mu.Lock()
 	p.keep = keep
+	for t, s := range p.idle {
+		s.kept = keep(t)
+	}
 	p.mu.Unlock()
 	p.drop(func(c *Conn) bool { return !keep(c.Target) })
 }
@@ -207,17 +232,18 @@ func (p *Pool) sweepIdle() {
 func (p *Pool) drop(bad func(*Conn) bool) {
 	var victims []*Conn
 	p.mu.Lock()
-	for t, list := range p.idle {
-		kept := list[:0]
-		for _, c := range list {
+	for t, s := range p.idle {
+		kept := s.conns[:0]
+		for _, c := range s.conns {
 			if bad(c) {
 				victims = append(victims, c)
 			} else {
 				kept = append(kept, c)
 			}
 		}
-		clear(list[len(kept):])
-		if p.idle[t] = kept; len(kept) == 0 {
+		clear(s.conns[len(kept):])
+		if s.conns = kept; len(kept) == 0 {
+			s.gone = true
 			delete(p.idle, t)
 		}
 	}

@@ -60,6 +60,8 @@ type requestKey struct {
 type connectionKey struct{ commonKey }
 
 type requestHandle struct {
+	of             *Metrics
+	key            requestKey
 	count, in, out prometheus.Counter
 	duration       prometheus.Observer
 }
@@ -95,7 +97,11 @@ func NewMetrics(registry prometheus.Registerer, maxSeries int) *Metrics {
 // Request counts a request.
 func (m *Metrics) Request(r *Request) {
 	key := requestKey{common(r.Direction, &r.Source, &r.Destination, r.Service, &r.Origin, r.Protocol, r.Flag, r.MTLS), r.Code}
-	handle := m.requestHandles.get(key)
+	handle := r.counted // most requests of a connection have the same labels
+	if handle == nil || handle.of != m || handle.key != key {
+		handle = m.requestHandles.get(key)
+		r.counted = handle
+	}
 	if handle == nil {
 		handle = m.requestHandles.add(key, m.maxSeries, m.newRequest, func(k requestKey) requestKey {
 			k.commonKey = k.collapse()
@@ -169,6 +175,7 @@ func (m *Metrics) newRequest(k requestKey) *requestHandle {
 	source, destination, service, route := k.labels()
 	labels := []string{string(k.direction), source, destination, service, route, k.protocol, code(k.code), k.flag, strconv.FormatBool(k.mtls)}
 	return &requestHandle{
+		of: m, key: k,
 		count:    m.requests.WithLabelValues(labels...),
 		in:       m.requestBytes.WithLabelValues(labels...),
 		out:      m.responseBytes.WithLabelValues(labels...),

@@ -41,7 +41,12 @@ type Request struct {
 	Duration time.Duration
 	BytesIn  int64 // request body bytes, from the client
 	BytesOut int64 // response body bytes, to the client
+
+	counted *requestHandle // where the metrics counted the record before
 }
+
+// Reset empties r for the next request. Where it comes from the same connection, it is counted a little faster.
+func (r *Request) Reset() { *r = Request{counted: r.counted} }
 
 // Connection is the record of one finished opaque connection.
 type Connection struct {
