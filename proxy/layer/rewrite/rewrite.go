@@ -55,14 +55,14 @@ func CompilePath(c *config.PathChange, matched string) *Path {
 	return nil
 }
 
-// Append writes the new path for path to dst. It starts with exactly one slash where the replaced part meets the
-// rest, and is never empty.
+// Append writes the new path for path to dst. It is never empty, and begins with exactly one slash where the prefix is
+// replaced by nothing: two would make a redirect's Location name another host. Other empty elements stay.
 func (p *Path) Append(dst, path []byte) []byte {
 	if p.full {
 		return append(dst, p.with...)
 	}
 	rest := path[min(p.prefix, len(path)):]
-	for len(rest) > 1 && rest[0] == '/' && rest[1] == '/' {
+	for p.with == "" && len(rest) > 1 && rest[0] == '/' && rest[1] == '/' {
 		rest = rest[1:]
 	}
 	start := len(dst)

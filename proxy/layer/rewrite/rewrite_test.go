@@ -24,7 +24,9 @@ var prefixCases = []struct{ path, matched, with, want string }{
 	{"/foo", "/", "/xyz", "/xyz/foo"},
 	{"/", "/", "/xyz", "/xyz/"},
 	{"/foo//bar", "/foo", "/", "/bar"},
-	{"/foo//bar", "/foo", "/xyz", "/xyz/bar"},
+	{"/foo//bar", "/foo", "/xyz", "/xyz//bar"},
+	{"//bar", "/", "/xyz", "/xyz//bar"},
+	{"//bar", "/", "/", "/bar"},
 	{"/foo/a//b", "/foo", "/xyz", "/xyz/a//b"},
 }
 
