@@ -19,10 +19,14 @@ import (
 // forward is the action of a rule that sends requests to backends.
 func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 	a := &routev3.RouteAction{
-		Timeout: durationpb.New(r.Timeout), // 0 means none; absent would mean Envoy's 15 s
+		Timeout:     durationpb.New(r.Timeout), // 0 means none; absent would mean Envoy's 15 s
+		RetryPolicy: unprocessed(),
 	}
 	if r.BackendTimeout > 0 {
-		a.RetryPolicy = &routev3.RetryPolicy{PerTryTimeout: durationpb.New(r.BackendTimeout)}
+		a.RetryPolicy.PerTryTimeout = durationpb.New(r.BackendTimeout)
+	}
+	if host := setHost(r.Filters.RequestHeaders); host != "" {
+		a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: host}
 	}
 	if w := r.Filters.Rewrite; w != nil {
 		if w.Hostname != "" {
@@ -38,8 +42,9 @@ func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 		}
 	}
 	clusters := &routev3.WeightedCluster{}
-	for _, b := range r.Backends {
-		c := headerChanges(b.Filters)
+	_, perBackend := split(r)
+	for i, b := range r.Backends {
+		c := headerChanges(perBackend[i])
 		w := &routev3.WeightedCluster_ClusterWeight{
 			Name:                    ClusterName(b.Service),
 			Weight:                  weight(b.Weight),
@@ -52,13 +57,38 @@ func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 			w.Name = FailCluster
 			a.ClusterNotFoundResponseCode = routev3.RouteAction_INTERNAL_SERVER_ERROR
 		}
-		if rw := b.Filters.Rewrite; rw != nil && rw.Hostname != "" {
-			w.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: rw.Hostname}
+		if host := backendHost(r.Filters.Rewrite, b.Filters); host != "" {
+			w.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: host}
 		}
 		clusters.Clusters = append(clusters.Clusters, w)
 	}
 	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: clusters}
 	return a
+}
+
+// setHost is the authority that a header change sets: Envoy takes Host in no other way than as a rewrite.
+func setHost(c *mesh.HeaderChange) string {
+	if c == nil {
+		return ""
+	}
+	for _, h := range c.Set {
+		if isHost(h.Name) {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// backendHost is the authority that one backend gets instead of the rule's; "" where it has none of its own. Rewrites come
+// after header changes, so a rule's rewrite has more weight than a backend's header.
+func backendHost(rule *mesh.Rewrite, f mesh.Filters) string {
+	switch {
+	case f.Rewrite != nil && f.Rewrite.Hostname != "":
+		return f.Rewrite.Hostname
+	case rule != nil && rule.Hostname != "":
+		return ""
+	}
+	return setHost(f.RequestHeaders)
 }
 
 // pathChange says a path change as a prefix rewrite where Envoy's means the same, else as a regular expression: Envoy
@@ -110,12 +140,18 @@ var redirectCodes = map[int]routev3.RedirectAction_RedirectResponseCode{
 	308: routev3.RedirectAction_PERMANENT_REDIRECT,
 }
 
+// wellKnown are the ports that go without saying.
+var wellKnown = map[string]uint16{"http": 80, "https": 443}
+
 func redirect(path mesh.PathMatch, r *mesh.Redirect) *routev3.RedirectAction {
 	code, ok := redirectCodes[r.Status]
 	if !ok {
 		code = routev3.RedirectAction_FOUND // the Gateway API's default
 	}
 	a := &routev3.RedirectAction{HostRedirect: r.Hostname, PortRedirect: uint32(r.Port), ResponseCode: code}
+	if wellKnown[r.Scheme] == r.Port {
+		a.PortRedirect = 0 // follows from the scheme; Envoy would write it down
+	}
 	if r.Scheme != "" {
 		a.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: r.Scheme}
 	}

@@ -45,6 +45,9 @@ func Cluster(m *mesh.Mesh, name string) *clusterv3.Cluster {
 		Metadata: metadata{}.set(KeyOrigin, origin(o)).
 			set(KeyCluster, fields{}.text("service", service).text("protocol", string(protocol))).proto(),
 	}
+	if speaksHTTP(protocol) {
+		c.TypedExtensionProtocolOptions = upstreamHTTP()
+	}
 	if ids := identities(endpoints); len(ids) > 0 {
 		c.TransportSocketMatches = transportSockets(ids, protocol)
 	}
@@ -69,6 +72,8 @@ func inboundCluster() *clusterv3.Cluster {
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 		ConnectTimeout:       durationpb.New(connectTimeout),
 		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+
+		TypedExtensionProtocolOptions: upstreamHTTP(),
 	}
 }
 

@@ -45,7 +45,8 @@ func route(index int, e mesh.Entry) *routev3.Route {
 		Match: match(e.Match),
 	}
 	md := metadata{}.set(KeyOrigin, origin(e.Rule.Origin))
-	changes := headerChanges(e.Rule.Filters)
+	rule, _ := split(e.Rule)
+	changes := headerChanges(rule)
 	r.RequestHeadersToAdd, r.RequestHeadersToRemove = changes.requestAdd, changes.requestRemove
 	r.ResponseHeadersToAdd, r.ResponseHeadersToRemove = changes.responseAdd, changes.responseRemove
 	switch {
@@ -137,10 +138,10 @@ type changes struct {
 func headerChanges(f mesh.Filters) changes {
 	var c changes
 	if h := f.RequestHeaders; h != nil {
-		c.requestAdd, c.requestRemove = headerOptions(h), lower(h.Remove)
+		c.requestAdd, c.requestRemove = headerOptions(h), removals(h.Remove)
 	}
 	if h := f.ResponseHeaders; h != nil {
-		c.responseAdd, c.responseRemove = headerOptions(h), lower(h.Remove)
+		c.responseAdd, c.responseRemove = headerOptions(h), removals(h.Remove)
 	}
 	return c
 }
@@ -149,6 +150,9 @@ func headerChanges(f mesh.Filters) changes {
 func headerOptions(h *mesh.HeaderChange) []*corev3.HeaderValueOption {
 	var list []*corev3.HeaderValueOption
 	option := func(h mesh.Header, action corev3.HeaderValueOption_HeaderAppendAction) {
+		if isHost(h.Name) {
+			return // a rewrite: see setHost
+		}
 		list = append(list, &corev3.HeaderValueOption{
 			Header: &corev3.HeaderValue{
 				Key: strings.ToLower(h.Name),
@@ -168,10 +172,15 @@ func headerOptions(h *mesh.HeaderChange) []*corev3.HeaderValueOption {
 	return list
 }
 
-func lower(names []string) []string {
+// isHost tells whether a field is the authority, which can be set, but neither be added to nor removed.
+func isHost(name string) bool { return strings.EqualFold(name, "host") }
+
+func removals(names []string) []string {
 	out := make([]string, 0, len(names))
 	for _, n := range names {
-		out = append(out, strings.ToLower(n))
+		if !isHost(n) {
+			out = append(out, strings.ToLower(n))
+		}
 	}
 	return out
 }

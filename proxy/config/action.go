@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -12,9 +13,7 @@ import (
 // decodeForward reads an envoy.config.route.v3.RouteAction.
 func decodeForward(m *message, match Match, a *Action, extras *object) {
 	a.Timeout = m.duration(8, "timeout")
-	retry := m.sub(9, "retry_policy")
-	a.BackendTimeout = retry.duration(3, "per_try_timeout")
-	retry.done()
+	a.BackendTimeout = decodeRetry(m.sub(9, "retry_policy"))
 	host := m.text(6, "host_rewrite_literal")
 	path := decodePathChange(m, 5, 32, match)
 	if host != "" || path != nil {
@@ -38,6 +37,24 @@ func decodeForward(m *message, match Match, a *Action, extras *object) {
 	}
 	extras.done()
 	m.done()
+}
+
+// retryOn are the failures after which this proxy sends a request again, to another endpoint.
+const retryOn = "connect-failure,refused-stream"
+
+// decodeRetry reads a RetryPolicy: how long an attempt may take. When to make another one is not up to configuration.
+func decodeRetry(m *message) time.Duration {
+	if on := m.text(1, "retry_on"); on != "" && on != retryOn {
+		m.fail("field retry_on is %q: this proxy supports %q", on, retryOn)
+	}
+	m.ignore(
+		2, // num_retries
+		5, // retry_host_predicate
+		6, // host_selection_retry_max_attempts
+	)
+	d := m.duration(3, "per_try_timeout")
+	m.done()
+	return d
 }
 
 // decodeBackend reads a WeightedCluster.ClusterWeight and what metadata says beyond it.

@@ -194,7 +194,7 @@ func TestRefusals(t *testing.T) {
 		{R, match(`"prefix": "/", "headers": [{"name": ":scheme", "stringMatch": {"exact": "b"}}]`), `does not match :scheme`},
 		{R, action(`, "timeout": "-1s"`), `timeout is negative`},
 		{R, action(`, "timeout": "999999999s"`), `longer than a year`},
-		{R, action(`, "retryPolicy": {"retryOn": "5xx"}`), `retry_policy: field number 1`},
+		{R, action(`, "retryPolicy": {"retryOn": "5xx"}`), `retry_policy: field retry_on is "5xx"`},
 		{R, action(`, "hashPolicy": [{"header": {"headerName": "a"}}]`), `field number 15`},
 		{R, action(`, "regexRewrite": {"pattern": {"regex": "a"}, "substitution": "b"}`), `regex_rewrite is not one`},
 		{R, action(`, "requestMirrorPolicies": [{"cluster": "m"}]`), `disable_shadow_host_suffix_append is not set`},

@@ -100,11 +100,21 @@ func decodeManager(m *message, l *Listener) {
 	m.ignore(
 		1, // codec_type: follows from the listener's protocol
 		2, // stat_prefix
+		// How this proxy treats HTTP, in Envoy's words:
+		8,  // http_protocol_options
+		15, // generate_request_id
+		18, // proxy_100_continue
+		23, // upgrade_configs: any upgrade is passed on
+		24, // stream_idle_timeout
+		29, // max_request_headers_kb
+		34, // server_header_transformation
+		35, // common_http_protocol_options
 	)
 	for _, f := range m.subs(5, "http_filters") {
-		f.typed(4, httpRouter).done()
+		router := f.typed(4, httpRouter)
+		router.ignore(4) // suppress_envoy_headers
+		router.done()
 	}
-	m.ignore(23) // upgrade_configs: any upgrade is passed on
 	if rds := m.sub(3, "rds"); rds != nil {
 		rds.ignore(1) // config_source: always the stream it came by
 		l.Routes = rds.text(2, "route_config_name")
