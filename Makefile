@@ -76,7 +76,7 @@ c-compiler:
 .PHONY: vet
 vet: ## go vet and gofmt, of all modules and build tags
 	go vet ./...
-	go vet -tags e2e,netns,fault ./test/e2e ./proxy/capture ./test/fault
+	go vet -tags e2e,netns,fault,differential ./test/e2e ./proxy/capture ./test/fault ./test/differential
 	go vet -C test/cluster ./...
 	go vet -C test/conformance ./...
 	@test -z "$$(gofmt -l api cmd controllers internal proxy test hack)" || { gofmt -l api cmd controllers internal proxy test hack; echo "run gofmt -w on these files"; exit 1; }
@@ -84,7 +84,7 @@ vet: ## go vet and gofmt, of all modules and build tags
 .PHONY: lint
 lint: ## golangci-lint, of all modules and build tags
 	$(TOOL) golangci-lint run ./...
-	$(TOOL) golangci-lint run --build-tags e2e,netns,fault ./test/e2e ./proxy/capture ./test/fault
+	$(TOOL) golangci-lint run --build-tags e2e,netns,fault,differential ./test/e2e ./proxy/capture ./test/fault ./test/differential
 	cd test/cluster && $(TOOL) golangci-lint run ./...
 	cd test/conformance && $(TOOL) golangci-lint run ./...
 
@@ -111,6 +111,12 @@ test-fault: ## Everything that can break, broken: resets, stalls, slow clients, 
 .PHONY: test-fault-quick
 test-fault-quick: ## The same with smaller numbers
 	$(FAULT) -args -quick
+
+# SEED=n makes other random ones; ARGS="-only wire/ -test.v" sends some of the requests and shows each difference.
+.PHONY: test-differential
+test-differential: ## The same resources and requests to Leno and to a real Envoy, compared (Linux; Envoy from PyPI)
+	go test -tags differential -c -o $(BIN)/differential.test ./test/differential
+	envoy=$$(hack/envoy.sh); cd test/differential; ENVOY=$$envoy $(CURDIR)/$(BIN)/differential.test -test.timeout 10m $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: test-netns test-api echo-image ## The real cluster end to end, with the mesh conformance tests (root, Linux)

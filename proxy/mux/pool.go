@@ -10,9 +10,9 @@ import (
 	"github.com/leno-mesh/leno/proxy/pool"
 )
 
-// Limits of upstream connections: those of package pool, but for the time at rest, since peers can say by GOAWAY that they close.
+// Limits of upstream connections. They rest a little longer than those of package pool: peers say by GOAWAY when they close.
 const (
-	maxIdle = 5 * time.Minute
+	maxIdle = time.Minute
 	maxLife = pool.DefaultMaxLife
 )
 

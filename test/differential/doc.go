@@ -1,0 +1,7 @@
+// Package differential gives the same xDS resources to Leno and to a real Envoy, sends both the same requests, and compares
+// what clients and backends see: "make test-differential". A difference is fixed, or stands in verdicts.yaml with its reason.
+//
+// The resources come from the project's own translation, through its own server, over delta ADS. On the way to Envoy two
+// things are changed (see relay): the server serves no wildcard, so the names that Envoy means by it are filled in; and
+// outbound listeners are bound to a port of 127.0.0.1, since nothing redirects connections to them here.
+package differential
