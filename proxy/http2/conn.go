@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/msg"
@@ -94,6 +96,9 @@ type Conn struct {
 	sendWindow int64
 	recvWindow int64
 	recvCredit int64 // consumed, not told yet
+	// held are octets of streams that have ended (client): their owners have them, and have not consumed them yet.
+	held  map[uint32]int64
+	order []*stream // room for ordered
 
 	begun      bool // preface and first SETTINGS were read
 	prefaced   bool
@@ -174,6 +179,7 @@ func NewServer() *Conn {
 // NewClient returns the end that asks. Its preface is in Out.
 func NewClient() *Conn {
 	c := newConn()
+	c.held = map[uint32]int64{}
 	c.nextID, c.prefaced = 1, true
 	c.peerMax = 100 // until the peer says otherwise (RFC 9113 section 6.5.2 advises to allow at least so many)
 	c.out = append(c.out, preface...)
@@ -214,9 +220,9 @@ func (c *Conn) Streams() int { return len(c.streams) }
 // Midway tells that a field section is not complete: its peer must hurry.
 func (c *Conn) Midway() bool { return c.headOf != 0 || !c.begun }
 
-// Usable tells that a request can be opened.
+// Usable tells that a request can be opened. A connection whose window is held by a few that do not read is left to them.
 func (c *Conn) Usable() bool {
-	return c.failed == nil && !c.peerGone && !c.goingAway && c.nextID < 1<<31 && uint32(len(c.streams)) < c.peerMax
+	return c.recvWindow+c.recvCredit >= ConnWindow/2 && c.failed == nil && !c.peerGone && !c.goingAway && c.nextID < 1<<31 && uint32(len(c.streams)) < c.peerMax
 }
 
 // Ended tells that the connection takes no more streams and has none.
@@ -253,13 +259,16 @@ func (c *Conn) add(id uint32) *stream {
 	return st
 }
 
-// remove forgets a stream. The connection's window for what its owner has not consumed is given back: the octets were taken out of
-// the peer's hands.
+// remove forgets a stream. The connection's window for what its owner has not consumed is given back, but for a response that is
+// complete: its owner goes on to consume it.
 func (c *Conn) remove(st *stream, how closing) {
 	delete(c.streams, st.id)
-	c.closed[c.closedN%closedRing] = closed{st.id, how}
-	c.closedN++
-	c.credit(nil, st.unconsumed)
+	c.remember(st.id, how)
+	if how == byBoth && !c.server && st.unconsumed > 0 {
+		c.held[st.id] = st.unconsumed
+	} else {
+		c.credit(nil, st.unconsumed)
+	}
 	if how == byBoth {
 		c.resets.give(1)
 	}
@@ -267,6 +276,21 @@ func (c *Conn) remove(st *stream, how closing) {
 	if len(c.free) < MaxStreams {
 		c.free = append(c.free, st)
 	}
+}
+
+func (c *Conn) remember(id uint32, how closing) {
+	c.closed[c.closedN%closedRing] = closed{id, how}
+	c.closedN++
+}
+
+// ordered returns the open streams from the oldest to the newest: what happens to several must not depend on chance.
+func (c *Conn) ordered() []*stream {
+	c.order = c.order[:0]
+	for _, st := range c.streams {
+		c.order = append(c.order, st)
+	}
+	slices.SortFunc(c.order, func(a, b *stream) int { return cmp.Compare(a.id, b.id) })
+	return c.order
 }
 
 // ended tells how a stream was closed; 0 when it is not remembered.
@@ -292,6 +316,9 @@ type budget struct {
 
 // take spends one token; false when there is none.
 func (b *budget) take(now time.Time) bool {
+	if b.at.IsZero() {
+		b.at = now
+	}
 	if b.left <= 0 {
 		b.fill(now)
 	}
@@ -300,10 +327,10 @@ func (b *budget) take(now time.Time) bool {
 }
 
 func (b *budget) fill(now time.Time) {
-	if !b.at.IsZero() {
-		b.left = min(b.max, max(0, b.left)+int(now.Sub(b.at).Seconds()*float64(b.perSecond)))
+	if n := int(now.Sub(b.at).Seconds() * float64(b.perSecond)); n > 0 {
+		b.left = min(b.max, max(0, b.left)+n)
+		b.at = now
 	}
-	b.at = now
 }
 
 func (b *budget) give(n int) { b.left = min(b.max, b.left+n) }

@@ -15,6 +15,9 @@ type section struct {
 }
 
 func (s *section) reset() {
+	if cap(s.arena) > maxKept {
+		s.arena = nil
+	}
 	s.fields, s.arena, s.size, s.over = s.fields[:0], s.arena[:0], 0, false
 }
 
@@ -33,6 +36,9 @@ func (s *section) add(name, value []byte, sensitive bool) {
 	})
 }
 
+// maxKept is how much memory for field sections a connection keeps for the next one.
+const maxKept = 16 << 10
+
 // decoder is the receiving half of HPACK.
 type decoder struct {
 	table table
@@ -50,6 +56,9 @@ func (s *scratch) Write(p []byte) (int, error) {
 // decode reads a whole field block (RFC 7541 section 6) into s. An error is one of compression: the tables of both ends are not the
 // same any more.
 func (d *decoder) decode(block []byte, s *section) error {
+	if cap(d.huff.b) > maxKept {
+		d.huff.b = nil
+	}
 	begun := false
 	for len(block) > 0 {
 		var err error

@@ -21,6 +21,9 @@ const (
 	EnhanceYourCalm    Code = 0xb
 	InadequateSecurity Code = 0xc
 	HTTP11Required     Code = 0xd
+
+	// Lost is the code of streams whose connection ended. It is never on the wire.
+	Lost Code = 1 << 31
 )
 
 var codeNames = [...]string{
@@ -32,6 +35,9 @@ var codeNames = [...]string{
 func (c Code) String() string {
 	if int(c) < len(codeNames) {
 		return codeNames[c]
+	}
+	if c == Lost {
+		return "connection lost"
 	}
 	return fmt.Sprintf("code %#x", uint32(c))
 }
@@ -62,26 +68,26 @@ var (
 	errSetting       = &Error{Code: ProtocolError, Reason: "a setting has a forbidden value"}
 	errWindowSetting = &Error{Code: FlowControlError, Reason: "SETTINGS_INITIAL_WINDOW_SIZE is too large"}
 	errWindowZero    = &Error{Code: ProtocolError, Reason: "WINDOW_UPDATE of 0 for the connection"}
+	errSelf          = &Error{Code: ProtocolError, Reason: "a stream depends on itself"}
 	errWindow        = &Error{Code: FlowControlError, Reason: "the window of the connection is larger than 2^31-1"}
 	errFlow          = &Error{Code: FlowControlError, Reason: "more DATA than the connection's window allows"}
 	errCompression   = &Error{Code: CompressionError, Reason: "malformed field block"}
 	errRapidReset    = &Error{Code: EnhanceYourCalm, Reason: "too many requests were cancelled", Flood: "rapid_reset"}
 	errFragments     = &Error{Code: EnhanceYourCalm, Reason: "a field section has too many frames, or too many octets", Flood: "continuation"}
 	errControlOut    = &Error{Code: EnhanceYourCalm, Reason: "answers to control frames are not read", Flood: "unread_answers"}
+	errClosedFlood   = &Error{Code: EnhanceYourCalm, Reason: "too many frames on closed streams", Flood: "closed_streams"}
 	errGoAwayReset   = &Error{Code: EnhanceYourCalm, Reason: "too many malformed requests", Flood: "malformed"}
 )
 
 // floods are what a control budget that is used up is reported as, by the type of the last frame.
 var floods = map[FrameType]*Error{
-	frameData:         {Code: EnhanceYourCalm, Reason: "too many empty DATA frames", Flood: "empty_frames"},
-	frameHeaders:      {Code: EnhanceYourCalm, Reason: "too many empty HEADERS frames", Flood: "empty_frames"},
-	framePriority:     {Code: EnhanceYourCalm, Reason: "too many PRIORITY frames", Flood: "priority"},
-	frameReset:        {Code: EnhanceYourCalm, Reason: "too many RST_STREAM frames", Flood: "rapid_reset"},
-	frameSettings:     {Code: EnhanceYourCalm, Reason: "too many SETTINGS frames", Flood: "settings"},
-	framePing:         {Code: EnhanceYourCalm, Reason: "too many PING frames", Flood: "ping"},
-	frameGoAway:       {Code: EnhanceYourCalm, Reason: "too many GOAWAY frames", Flood: "goaway"},
-	frameWindow:       {Code: EnhanceYourCalm, Reason: "too many WINDOW_UPDATE frames", Flood: "window_update"},
-	frameContinuation: {Code: EnhanceYourCalm, Reason: "too many empty CONTINUATION frames", Flood: "continuation"},
+	frameData:     {Code: EnhanceYourCalm, Reason: "too many empty DATA frames", Flood: "empty_frames"},
+	framePriority: {Code: EnhanceYourCalm, Reason: "too many PRIORITY frames", Flood: "priority"},
+	frameReset:    {Code: EnhanceYourCalm, Reason: "too many RST_STREAM frames", Flood: "rapid_reset"},
+	frameSettings: {Code: EnhanceYourCalm, Reason: "too many SETTINGS frames", Flood: "settings"},
+	framePing:     {Code: EnhanceYourCalm, Reason: "too many PING frames", Flood: "ping"},
+	frameGoAway:   {Code: EnhanceYourCalm, Reason: "too many GOAWAY frames", Flood: "goaway"},
+	frameWindow:   {Code: EnhanceYourCalm, Reason: "too many WINDOW_UPDATE frames", Flood: "window_update"},
 }
 
 var errUnknownFlood = &Error{Code: EnhanceYourCalm, Reason: "too many frames of unknown type", Flood: "unknown_frames"}

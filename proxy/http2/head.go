@@ -42,7 +42,7 @@ func (c *Conn) continuation(f *frame, now time.Time) *Error {
 	if c.headOf == 0 {
 		return errContinuation
 	}
-	if c.pieces++; c.pieces > maxFragments || len(c.head)+len(f.payload) > MaxHead {
+	if c.pieces++; c.pieces > maxFragments || len(c.head)+len(f.payload) > maxBlock {
 		return errFragments
 	}
 	c.head = append(c.head, f.payload...)
@@ -64,12 +64,12 @@ func (c *Conn) section(f *frame, block []byte, self bool, now time.Time) *Error 
 	if c.dec.decode(block, &c.sect) != nil {
 		return errCompression
 	}
-	c.controls.give(1)
 	end := f.has(flagEndStream)
 	st := c.streams[f.stream]
 	if st == nil {
 		return c.open(f.stream, end, self, now)
 	}
+	c.controls.give(1)
 	switch {
 	case self:
 		return c.streamError(st, ProtocolError, now)
@@ -88,11 +88,12 @@ func (c *Conn) open(id uint32, end, self bool, now time.Time) *Error {
 	case id%2 == 0 || !c.server && id >= c.nextID:
 		return errStreamID
 	case !c.server || id <= c.lastPeer:
-		return c.late(id)
+		return c.late(id, now)
 	}
 	c.lastPeer = id
-	if c.goingAway && id > c.lastServed {
-		return nil // the peer knows, or will, that it is not processed
+	if c.goingAway { // the peer knows, or will, that it is not processed
+		c.remember(id, byUs)
+		return c.late(id, now)
 	}
 	if len(c.streams) >= MaxStreams {
 		return c.refuse(id, RefusedStream, now)
@@ -110,6 +111,7 @@ func (c *Conn) open(id uint32, end, self bool, now time.Time) *Error {
 	if v.malformed || end && length > 0 {
 		return c.refuse(id, ProtocolError, now)
 	}
+	c.controls.give(1)
 	st := c.add(id)
 	st.left, st.remoteEnd, st.unanswered, st.headed = length, end, true, true
 	c.req.Body = body(length, end)
@@ -120,12 +122,14 @@ func (c *Conn) open(id uint32, end, self bool, now time.Time) *Error {
 
 // late is a field section on a stream that is not open any more. Where the stream is not remembered, it is taken to be one that we
 // reset: ending the connection for a frame that crossed a reset would be the greater harm.
-func (c *Conn) late(id uint32) *Error {
+func (c *Conn) late(id uint32, now time.Time) *Error {
 	switch how := c.ended(id); {
 	case how == byBoth || how == byThePeer:
 		return errClosed
 	case how == 0 && c.closedN <= closedRing:
 		return errStreamID // never opened
+	case !c.controls.take(now):
+		return errClosedFlood
 	}
 	return nil
 }
@@ -145,8 +149,7 @@ func body(length int64, end bool) msg.Body {
 // refuse ends a request that was not given to anybody.
 func (c *Conn) refuse(id uint32, code Code, now time.Time) *Error {
 	c.controlOut(appendReset, id, code)
-	c.closed[c.closedN%closedRing] = closed{id, byUs}
-	c.closedN++
+	c.remember(id, byUs)
 	if !c.resets.take(now) {
 		return errGoAwayReset
 	}
@@ -155,7 +158,7 @@ func (c *Conn) refuse(id uint32, code Code, now time.Time) *Error {
 
 // trailing takes trailers.
 func (c *Conn) trailing(st *stream, end bool, now time.Time) *Error {
-	if !end || c.sect.over || c.sect.size > maxTrailers || !st.counts(0, true) {
+	if !end || c.sect.over || !st.counts(0, true) {
 		return c.streamError(st, ProtocolError, now)
 	}
 	fields, v := c.sect.trailers()

@@ -24,10 +24,11 @@ const (
 	MaxHead = 128 << 10
 	// MaxFields bounds field lines. Pseudo-header fields and crumbs of Cookie count.
 	MaxFields = 200
-	// maxFragments bounds CONTINUATION frames of one field section: MaxHead in full frames needs 8.
+	// maxFragments bounds frames of one field section: MaxHead in full frames needs 8.
 	maxFragments = 32
-	// maxTrailers bounds trailer sections as package http1 does.
-	maxTrailers = 4 << 10
+	// maxBlock bounds the encoded octets of one field section. A section between MaxHead and this is answered with 431; one that is
+	// larger ends the connection, because it would have to be kept until its end.
+	maxBlock = 2 * MaxHead
 )
 
 // Limits against floods. Each is a budget that costs refill: by time, and by what honest peers do in between.

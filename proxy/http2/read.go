@@ -62,7 +62,7 @@ func (c *Conn) frame(f *frame, now time.Time) *Error {
 	}
 	switch f.kind {
 	case framePriority:
-		return c.priority(f)
+		return c.priority(f, now)
 	case frameSettings:
 		return c.settings(f)
 	case framePing:
@@ -87,16 +87,17 @@ func (c *Conn) data(f *frame, now time.Time) *Error {
 	if c.recvWindow -= size; c.recvWindow < 0 {
 		return errFlow
 	}
+	c.tell()
 	end := f.has(flagEndStream)
+	st := c.streams[f.stream]
+	if st == nil || st.remoteEnd {
+		c.credit(nil, size)
+		return c.strayData(f.stream, st, len(p) == 0, now)
+	}
 	if len(p) > 0 {
 		c.controls.give(controlPerContent)
 	} else if !end && !c.controls.take(now) {
 		return floodOf(frameData)
-	}
-	st := c.streams[f.stream]
-	if st == nil || st.remoteEnd {
-		c.credit(nil, size)
-		return c.strayData(f.stream, st)
 	}
 	if st.recvWindow -= size; st.recvWindow < 0 {
 		c.credit(nil, size)
@@ -115,21 +116,21 @@ func (c *Conn) data(f *frame, now time.Time) *Error {
 	return nil
 }
 
-// strayData is DATA on a stream that takes none.
-func (c *Conn) strayData(id uint32, st *stream) *Error {
-	if st == nil {
-		if c.idle(id) {
-			return errIdle
-		}
-		if c.ended(id) == byUs {
-			return nil
-		}
-	}
-	c.controlOut(appendReset, id, StreamClosed)
+// strayData is DATA on a stream that takes none. What crossed a reset of ours is nobody's fault, as long as it has content.
+func (c *Conn) strayData(id uint32, st *stream, empty bool, now time.Time) *Error {
 	if st != nil {
-		ev := c.event(Reset, st)
-		ev.Code = StreamClosed
-		c.remove(st, byUs)
+		return c.streamError(st, StreamClosed, now)
+	}
+	if c.idle(id) {
+		return errIdle
+	}
+	how := c.ended(id)
+	crossed := how == byUs || how == 0
+	if (empty || !crossed) && !c.controls.take(now) {
+		return errClosedFlood
+	}
+	if !crossed {
+		c.controlOut(appendReset, id, StreamClosed)
 	}
 	return nil
 }
@@ -179,6 +180,9 @@ func (c *Conn) resetByPeer(f *frame, now time.Time) *Error {
 		return errRapidReset
 	}
 	code := Code(binary.BigEndian.Uint32(f.payload))
+	if code > HTTP11Required {
+		code = InternalError // RFC 9113 section 7: unknown codes mean nothing special
+	}
 	ev := c.event(Reset, st)
 	ev.Code, ev.Unprocessed = code, !c.server && code == RefusedStream
 	c.remove(st, byThePeer)
@@ -226,26 +230,24 @@ func (c *Conn) windowUpdate(f *frame, now time.Time) *Error {
 const maxWindow = 1<<31 - 1
 
 // priority is checked and forgotten: RFC 9113 section 5.3.2 deprecates it.
-func (c *Conn) priority(f *frame) *Error {
+func (c *Conn) priority(f *frame, now time.Time) *Error {
+	var wrong *Error
 	switch {
 	case f.stream == 0:
 		return errStreamZero
 	case len(f.payload) != 5:
-		return c.strayError(f.stream, FrameSizeError)
+		wrong = errBadSize
 	case binary.BigEndian.Uint32(f.payload)&^(1<<31) == f.stream:
-		return c.strayError(f.stream, ProtocolError)
+		wrong = errSelf
+	default:
+		return nil
 	}
-	return nil
-}
-
-// strayError resets a stream that may not be open.
-func (c *Conn) strayError(id uint32, code Code) *Error {
-	if st := c.streams[id]; st != nil {
-		ev := c.event(Reset, st)
-		ev.Code = code
-		c.remove(st, byUs)
+	switch st := c.streams[f.stream]; {
+	case st != nil:
+		return c.streamError(st, wrong.Code, now)
+	case c.idle(f.stream):
+		return wrong // a stream that is idle cannot be reset
 	}
-	c.controlOut(appendReset, id, code)
 	return nil
 }
 
@@ -275,8 +277,8 @@ func (c *Conn) goAwayByPeer(f *frame) *Error {
 	}
 	c.peerGone = true
 	last := binary.BigEndian.Uint32(f.payload) &^ (1 << 31)
-	for id, st := range c.streams {
-		if id > last && !c.server {
+	for _, st := range c.ordered() {
+		if st.id > last && !c.server {
 			ev := c.event(Reset, st)
 			ev.Code, ev.Unprocessed = RefusedStream, true
 			c.remove(st, byUs)
@@ -310,7 +312,11 @@ func (c *Conn) fail(e *Error) error {
 		return c.failed
 	}
 	c.failed = e
-	c.out = appendGoAway(c.out, c.lastPeer, e.Code, e.Reason)
+	last := c.lastPeer
+	if c.goingAway {
+		last = c.lastServed
+	}
+	c.out = appendGoAway(c.out, last, e.Code, e.Reason)
 	c.abandon()
 	return e
 }
@@ -319,10 +325,11 @@ func (c *Conn) fail(e *Error) error {
 func (c *Conn) Abandon(list []Event) []Event { return c.aside(list, c.abandon) }
 
 func (c *Conn) abandon() {
-	for _, st := range c.streams {
+	for _, st := range c.ordered() {
 		ev := c.event(Reset, st)
-		ev.Code = InternalError
+		ev.Code = Lost
 	}
 	clear(c.streams)
+	clear(c.held)
 	c.peerGone = true
 }

@@ -2,6 +2,7 @@ package http2
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/leno-mesh/leno/proxy/msg"
@@ -38,7 +39,9 @@ func (c *Conn) appendRequest(req *msg.Request) {
 		out = c.enc.pseudo(out, staticMethod, method)
 	}
 	out = append(out, 0x80|staticHTTP)
-	out = c.enc.pseudo(out, staticAuthority, req.Authority)
+	if len(req.Authority) > 0 { // a request of HTTP/1.0 may have none (RFC 9113 section 8.3.1)
+		out = c.enc.pseudo(out, staticAuthority, req.Authority)
+	}
 	path := req.Path
 	if req.HasQuery {
 		c.scratch = append(append(append(c.scratch[:0], path...), '?'), req.Query...)
@@ -193,6 +196,7 @@ func (c *Conn) Send(id uint32, p []byte, end bool) (n int) {
 		}
 		c.out = append(appendFrameHead(c.out, size, frameData, flags, id), p[n:n+size]...)
 		n += size
+		st.stalls = 0
 		st.sendWindow -= int64(size)
 		c.sendWindow -= int64(size)
 		c.controls.give(controlPerContent)
@@ -207,6 +211,9 @@ func (c *Conn) Send(id uint32, p []byte, end bool) (n int) {
 func (c *Conn) block(st *stream) {
 	st.blocked = true
 	if st.sendWindow > 0 && !st.inQueue {
+		if len(c.blocked) > 2*len(c.streams) { // most of them are over
+			c.blocked = slices.DeleteFunc(c.blocked, func(id uint32) bool { return c.streams[id] == nil })
+		}
 		st.inQueue = true
 		c.blocked = append(c.blocked, st.id)
 	}
@@ -227,7 +234,7 @@ func (c *Conn) aside(list []Event, do func()) []Event {
 // Stalled resets the streams that could send nothing for limit calls in a row, because their peer keeps its window closed.
 func (c *Conn) Stalled(limit int, list []Event) []Event {
 	return c.aside(list, func() {
-		for _, st := range c.streams {
+		for _, st := range c.ordered() {
 			if !st.blocked {
 				st.stalls = 0
 				continue
@@ -265,24 +272,48 @@ func (c *Conn) unblock() {
 // Consume gives back the window for n octets of a stream's Data.
 func (c *Conn) Consume(id uint32, n int) {
 	st := c.streams[id]
-	if st == nil || n == 0 {
-		return
+	switch {
+	case st != nil:
+		st.unconsumed -= int64(n)
+		c.credit(st, int64(n))
+	case len(c.held) > 0:
+		c.release(id, int64(n))
 	}
-	st.unconsumed -= int64(n)
-	c.credit(st, int64(n))
 }
 
-// credit gives window back to a stream, nil for none, and to the connection. The peer is told when half a window is used up, so
-// that small messages cost no frame each.
+// release gives back window of a stream that has ended, at most what is held for it.
+func (c *Conn) release(id uint32, n int64) {
+	held, ok := c.held[id]
+	if !ok {
+		return
+	}
+	if n < held {
+		c.held[id] = held - n
+	} else {
+		n = held
+		delete(c.held, id)
+	}
+	c.credit(nil, n)
+}
+
+// tell gives the connection's window back to the peer: when half of it is used up, so that small messages cost no frame each, or
+// earlier where the peer has less left than that, because streams that nobody consumes hold the rest.
+func (c *Conn) tell() {
+	if c.recvCredit == 0 || c.recvCredit < ConnWindow/2 && c.recvCredit < c.recvWindow {
+		return
+	}
+	c.out = appendWindow(c.out, 0, int(c.recvCredit))
+	c.recvWindow += c.recvCredit
+	c.recvCredit = 0
+}
+
+// credit gives window back to a stream, nil for none, and to the connection.
 func (c *Conn) credit(st *stream, n int64) {
 	if n == 0 {
 		return
 	}
-	if c.recvCredit += n; c.recvCredit >= ConnWindow/2 {
-		c.out = appendWindow(c.out, 0, int(c.recvCredit))
-		c.recvWindow += c.recvCredit
-		c.recvCredit = 0
-	}
+	c.recvCredit += n
+	c.tell()
 	if st == nil || st.remoteEnd {
 		return
 	}
@@ -293,11 +324,17 @@ func (c *Conn) credit(st *stream, n int64) {
 	}
 }
 
-// Reset ends a stream from our side; nothing when it is over already.
+// Reset ends a stream from our side, or gives up what is held of one that has ended.
 func (c *Conn) Reset(id uint32, code Code) {
 	st := c.streams[id]
 	if st == nil {
+		if len(c.held) > 0 {
+			c.release(id, maxWindow)
+		}
 		return
+	}
+	if code == Lost {
+		code = InternalError
 	}
 	c.out = appendReset(c.out, id, code)
 	c.remove(st, byUs)

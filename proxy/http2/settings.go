@@ -18,10 +18,20 @@ func (c *Conn) settings(f *frame) *Error {
 		return errBadSize
 	}
 	c.begun = true
+	window := c.peerWindow
 	for p := f.payload; len(p) > 0; p = p[6:] {
-		if e := c.setting(binary.BigEndian.Uint16(p), binary.BigEndian.Uint32(p[2:])); e != nil {
+		id, value := binary.BigEndian.Uint16(p), binary.BigEndian.Uint32(p[2:])
+		if id == settingInitialWindow {
+			if value > maxWindow {
+				return errWindowSetting
+			}
+			window = int64(value) // only the last one is applied: one frame can name thousands
+		} else if e := c.setting(id, value); e != nil {
 			return e
 		}
+	}
+	if e := c.initialWindow(window); e != nil {
+		return e
 	}
 	before := len(c.out)
 	c.out = appendFrameHead(c.out, 0, frameSettings, flagAck, 0)
@@ -39,11 +49,6 @@ func (c *Conn) setting(id uint16, value uint32) *Error {
 		}
 	case settingMaxStreams:
 		c.peerMax = value
-	case settingInitialWindow:
-		if value > maxWindow {
-			return errWindowSetting
-		}
-		return c.initialWindow(int64(value))
 	case settingMaxFrame:
 		// We never send larger frames than the smallest value allowed.
 		if value < MaxFrame || value > 1<<24-1 {
@@ -61,8 +66,11 @@ func (c *Conn) setting(id uint16, value uint32) *Error {
 // initialWindow changes the window of all streams (RFC 9113 section 6.9.2).
 func (c *Conn) initialWindow(size int64) *Error {
 	delta := size - c.peerWindow
+	if delta == 0 {
+		return nil
+	}
 	c.peerWindow = size
-	for _, st := range c.streams {
+	for _, st := range c.ordered() {
 		if st.sendWindow += delta; st.sendWindow > maxWindow {
 			return errWindowSetting
 		}
