@@ -53,7 +53,7 @@ type Options struct {
 	Streams *mux.Pool // for HTTP/2
 	Sink    telemetry.Sink
 	Random  func() uint64 // for weights and samples
-	// Flood is told of HTTP/2 connections that a defence ended; optional.
+	// Flood is told of HTTP/2 connections, and of stalled streams, that a defence ended; optional.
 	Flood func(d telemetry.Direction, reason string)
 
 	Idle        time.Duration

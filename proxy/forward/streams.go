@@ -27,7 +27,11 @@ func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c Conn) {
 		ses.peer = conn.RemoteAddr().String()
 	}
 	var stop func() bool
-	mux.Serve(conn, mux.Options{Accept: ses.accept, Idle: s.opts.Idle, Ended: func(_ *mux.Conn, why error) { s.ended(c.Direction, why) }}, func(m *mux.Conn) {
+	mux.Serve(conn, mux.Options{
+		Accept: ses.accept, Idle: s.opts.Idle,
+		Ended:   func(_ *mux.Conn, why error) { s.flooded(c.Direction, mux.Flood(why), 1) },
+		Stalled: func(n int) { s.flooded(c.Direction, "stalled_stream", n) },
+	}, func(m *mux.Conn) {
 		ses.conn = m
 		s.mu.Lock()
 		s.streams[ses] = struct{}{}
@@ -45,9 +49,9 @@ func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c Conn) {
 	s.mu.Unlock()
 }
 
-// ended counts connections that a defence ended.
-func (s *Server) ended(d telemetry.Direction, why error) {
-	if flood := mux.Flood(why); flood != "" && s.opts.Flood != nil {
+// flooded counts what a defence ended: connections, or streams that were stalled.
+func (s *Server) flooded(d telemetry.Direction, flood string, n int) {
+	for ; flood != "" && s.opts.Flood != nil && n > 0; n-- {
 		s.opts.Flood(d, flood)
 	}
 }

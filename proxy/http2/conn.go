@@ -217,8 +217,29 @@ func (c *Conn) TakeOut(empty []byte) []byte {
 // Streams is the number of open streams.
 func (c *Conn) Streams() int { return len(c.streams) }
 
-// Midway tells that a field section is not complete: its peer must hurry.
+// Midway tells that a field section, or the preface, is not complete.
 func (c *Conn) Midway() bool { return c.headOf != 0 || !c.begun }
+
+// Due is how long what has begun may take until it is complete: a field section, the preface, or the frame that rest is the
+// beginning of. 0: nothing has begun.
+func (c *Conn) Due(rest []byte) time.Duration {
+	switch {
+	case c.Midway():
+		return HeaderTime
+	case len(rest) == 0:
+		return 0
+	case len(rest) > 3 && FrameType(rest[3]) == frameData:
+		return DataTime
+	}
+	return HeaderTime
+}
+
+// Overdue ends the connection of a peer that did not keep to Due. The events are put into list.
+func (c *Conn) Overdue(list []Event) ([]Event, error) {
+	var err error
+	list = c.aside(list, func() { err = c.fail(errSlow) })
+	return list, err
+}
 
 // Usable tells that a request can be opened. A connection whose window is held by a few that do not read is left to them.
 func (c *Conn) Usable() bool {

@@ -75,6 +75,7 @@ var (
 	errRapidReset    = &Error{Code: EnhanceYourCalm, Reason: "too many requests were cancelled", Flood: "rapid_reset"}
 	errFragments     = &Error{Code: EnhanceYourCalm, Reason: "a field section has too many frames, or too many octets", Flood: "continuation"}
 	errControlOut    = &Error{Code: EnhanceYourCalm, Reason: "answers to control frames are not read", Flood: "unread_answers"}
+	errSlow          = &Error{Code: EnhanceYourCalm, Reason: "a field section or a frame took too long", Flood: "slow"}
 	errClosedFlood   = &Error{Code: EnhanceYourCalm, Reason: "too many frames on closed streams", Flood: "closed_streams"}
 	errGoAwayReset   = &Error{Code: EnhanceYourCalm, Reason: "too many malformed requests", Flood: "malformed"}
 )

@@ -53,4 +53,7 @@ const HighWater = 256 << 10
 // HeaderTime is how long a field section may take from its first to its last frame.
 const HeaderTime = 20 * time.Second
 
+// DataTime is how long one frame of DATA may take. Its sender may be slow; MaxFrame in this time is 136 octets a second.
+const DataTime = 2 * time.Minute
+
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -19,6 +19,8 @@ const (
 	stallTicks = 12
 	// writeStall is how long a peer may take nothing from its socket.
 	writeStall = 2 * time.Minute
+	// lastWords is how long a peer may take to read why its connection ends.
+	lastWords = 5 * time.Second
 	// linger is how long the end of a peer is waited for, so that what it still sends does not destroy our last words.
 	linger = time.Second
 )
@@ -33,6 +35,8 @@ type Options struct {
 	Life time.Duration
 	// Ended is told why the connection ended, once.
 	Ended func(c *Conn, why error)
+	// Stalled is told of streams that were reset because their peer kept its window closed.
+	Stalled func(n int)
 }
 
 // Conn is a running connection. It is safe for concurrent use. Nothing of it calls an owner while it holds its lock, so owners may
@@ -102,6 +106,7 @@ func (c *Conn) run() {
 	}
 	why = c.broken
 	c.ending = true
+	_ = c.conn.SetWriteDeadline(time.Now().Add(lastWords))
 	events := c.m.Abandon(nil)
 	c.timer.Stop()
 	c.awake = true
@@ -301,6 +306,9 @@ func (c *Conn) tick() {
 	c.timer.Reset(tick)
 	c.mu.Unlock()
 	deliver(events)
+	if len(events) > 0 && c.opts.Stalled != nil {
+		c.opts.Stalled(len(events))
+	}
 	if why != nil {
 		c.fail(why)
 	}

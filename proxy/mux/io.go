@@ -1,7 +1,9 @@
 package mux
 
 import (
+	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -45,6 +47,7 @@ type reader struct {
 	got      int // by the last read
 	rest     [16]byte
 	deadline bool // a read deadline is set
+	moved    bool // since then, something that was waited for has become complete
 }
 
 // read hands frames to the machine until the connection ends, and says why it did.
@@ -57,11 +60,11 @@ func (c *Conn) read() error {
 	}()
 	for {
 		if err := c.fill(&in); err != nil {
-			return err
+			return c.late(err)
 		}
 		now := time.Now()
 		for in.r < in.w {
-			n, err := c.next(in.buf[in.r:in.w], now)
+			n, midway, err := c.next(in.buf[in.r:in.w], now)
 			if err != nil {
 				return err
 			}
@@ -69,15 +72,33 @@ func (c *Conn) read() error {
 				break
 			}
 			in.r += n
+			in.moved = in.moved || !midway
 		}
 	}
 }
 
-// next takes one frame and delivers its events.
-func (c *Conn) next(b []byte, now time.Time) (int, error) {
+// late ends the connection of a peer that was too slow by words of its own; other errors stay what they are.
+func (c *Conn) late(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	c.mu.Lock()
+	if c.broken != nil {
+		defer c.mu.Unlock()
+		return c.broken
+	}
+	events, err := c.m.Overdue(nil)
+	c.mu.Unlock()
+	deliver(events)
+	return err
+}
+
+// next takes one frame and delivers its events. midway: the frame belongs to something that is not complete yet.
+func (c *Conn) next(b []byte, now time.Time) (n int, midway bool, err error) {
 	c.mu.Lock()
 	begun := c.m.Begun()
-	n, err := c.m.Next(b, now)
+	n, err = c.m.Next(b, now)
+	midway = c.m.Midway()
 	events := c.m.Events
 	begins := !begun && c.m.Begun()
 	c.heard = true
@@ -93,7 +114,7 @@ func (c *Conn) next(b []byte, now time.Time) (int, error) {
 			ev.Deliver()
 		}
 	}
-	return n, err
+	return n, midway, err
 }
 
 // fill reads more, into a buffer that fits what is to be expected.
@@ -103,24 +124,19 @@ func (c *Conn) fill(in *reader) error {
 	}
 	c.mu.Lock()
 	resting := in.w == 0 && c.m.Streams() == 0
-	midway := c.m.Midway() || in.w > in.r
+	due := c.m.Due(in.buf[in.r:in.w])
 	ended := c.broken
 	if ended == nil && c.m.Ended() {
 		ended = ErrDone
+	}
+	if ended == nil {
+		c.hurry(in, due) // under the lock: the last deadline is the writer's
 	}
 	c.mu.Unlock()
 	if ended != nil {
 		return ended
 	}
-	if midway != in.deadline {
-		in.deadline = midway
-		var by time.Time
-		if midway {
-			by = time.Now().Add(http2.HeaderTime)
-		}
-		_ = c.conn.SetReadDeadline(by)
-	}
-	if resting && !midway {
+	if resting && due == 0 {
 		return c.waitResting(in)
 	}
 	in.room()
@@ -133,6 +149,17 @@ func (c *Conn) fill(in *reader) error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// hurry sets the time by which what has begun must be complete. It runs until then, however many reads that takes.
+func (c *Conn) hurry(in *reader, due time.Duration) {
+	switch {
+	case due == 0 && in.deadline:
+		_ = c.conn.SetReadDeadline(time.Time{})
+	case due > 0 && (!in.deadline || in.moved):
+		_ = c.conn.SetReadDeadline(time.Now().Add(due))
+	}
+	in.deadline, in.moved = due > 0, false
 }
 
 // waitResting reads the beginning of what comes without holding a buffer meanwhile.
@@ -220,12 +247,12 @@ func (w *writer) flush() bool {
 		out := c.m.TakeOut(c.spare)
 		c.spare = nil
 		w.events = c.m.Unblock(w.events)
-		c.mu.Unlock()
-		deliver(w.events)
-		if now := time.Now(); w.by.Sub(now) < writeStall/2 {
+		if now := time.Now(); !c.ending && w.by.Sub(now) < writeStall/2 {
 			w.by = now.Add(writeStall)
 			_ = c.conn.SetWriteDeadline(w.by)
 		}
+		c.mu.Unlock()
+		deliver(w.events)
 		if _, err := c.conn.Write(out); err != nil {
 			c.fail(err)
 			return false

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -30,7 +31,13 @@ type Pool struct {
 // set is the connections to one target.
 type set struct {
 	conns   []*Conn
-	dialing chan struct{} // closed when the dial that is under way has ended; nil: none
+	dialing *dialing // nil: none
+}
+
+// dialing is a dial that is under way.
+type dialing struct {
+	done chan struct{} // closed when it has ended
+	err  error         // why it failed, for all that wait; nil also where the one who dials has lost interest
 }
 
 // NewPool returns an empty pool. ended, which is optional, is told of each connection's end.
@@ -73,13 +80,16 @@ func (p *Pool) Dial(ctx context.Context, t pool.Target) (*Conn, error) {
 		}
 		wait := s.dialing
 		if wait == nil {
-			s.dialing = make(chan struct{})
+			s.dialing = &dialing{done: make(chan struct{})}
 			p.mu.Unlock()
 			return p.dial(ctx, t, s)
 		}
 		p.mu.Unlock()
 		select {
-		case <-wait:
+		case <-wait.done:
+			if wait.err != nil {
+				return nil, wait.err
+			}
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connect to %s: %w", t.Address, ctx.Err())
 		}
@@ -87,16 +97,21 @@ func (p *Pool) Dial(ctx context.Context, t pool.Target) (*Conn, error) {
 }
 
 func (p *Pool) dial(ctx context.Context, t pool.Target, s *set) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, pool.DefaultDialTimeout)
+	limited, cancel := context.WithTimeout(ctx, pool.DefaultDialTimeout)
 	defer cancel()
-	raw, err := p.dialer.Dial(ctx, t)
+	raw, err := p.dialer.Dial(limited, t)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(s.dialing)
+	d := s.dialing
 	s.dialing = nil
+	defer close(d.done)
 	if err != nil {
+		err = fmt.Errorf("connect to %s: %w", t.Address, err)
+		if ctx.Err() == nil {
+			d.err = err
+		}
 		p.forget(t, s)
-		return nil, fmt.Errorf("connect to %s: %w", t.Address, err)
+		return nil, err
 	}
 	c := Client(raw, Options{Idle: maxIdle, Life: maxLife, Ended: func(c *Conn, why error) { p.remove(t, s, c, why) }})
 	s.conns = append(s.conns, c)
@@ -170,6 +185,9 @@ func (p *Pool) Len() int {
 
 // Flood names the defence that ended a connection; empty for other ends.
 func Flood(why error) string {
+	if errors.Is(why, ErrPing) {
+		return "ping_timeout"
+	}
 	e, ok := why.(*http2.Error)
 	if !ok {
 		return ""

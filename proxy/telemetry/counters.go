@@ -40,7 +40,7 @@ func NewCounters(registry prometheus.Registerer) *Counters {
 		verdicts:  vec("leno_detections_total", "What the first bytes of connections looked like.", "direction", "verdict"),
 		waited:    vec("leno_detection_wait_seconds_total", "Time spent waiting for first bytes.", "direction", "verdict"),
 		refused:   vec("leno_connections_refused_total", "Connections refused by policy, or because their peer proved no identity.", "direction", "reason"),
-		floods:    vec("leno_http2_floods_total", "HTTP/2 connections that were ended because of what their peer sent too much of.", "side", "reason"),
+		floods:    vec("leno_http2_floods_total", "HTTP/2 connections that a defence ended: floods, slow peers, PING without answer; and streams (stalled_stream) whose peer kept its window closed.", "side", "reason"),
 		Datagrams: newDatagrams(registry, vec),
 	}
 }
