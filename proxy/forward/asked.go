@@ -18,18 +18,21 @@ type asked struct {
 
 	mu       sync.Mutex // guards all below
 	cond     sync.Cond
-	heads    []msg.Response // interim ones, then the final one
+	heads    []msg.Response // interim ones, at most maxInterim, then the final one
 	body     queue
 	trailers msg.Fields
+	heard    bool // a head came
 	ended    bool
 	broken   *fail.Error
 	refused  bool // unprocessed
+	lost     bool // with its connection
+	reused   bool // the connection had streams before
 	writable bool
 	woken    bool // somebody wants the waiting goroutine to look around
 }
 
-func newAsked(conn *mux.Conn) *asked {
-	a := &asked{conn: conn}
+func newAsked(conn *mux.Conn, reused bool) *asked {
+	a := &asked{conn: conn, reused: reused}
 	a.cond.L = &a.mu
 	return a
 }
@@ -38,9 +41,14 @@ func newAsked(conn *mux.Conn) *asked {
 func (a *asked) Response(_ uint32, r *msg.Response, end bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if len(a.heads) > maxInterim {
+		a.broken = &fail.Error{Kind: fail.UpstreamGarbage, Detail: "too many interim responses"}
+		a.cond.Broadcast()
+		return
+	}
 	head := *r
 	head.Fields = keepFields(nil, r.Fields)
-	a.heads = append(a.heads, head)
+	a.heads, a.heard = append(a.heads, head), true
 	a.ended = end
 	a.cond.Broadcast()
 }
@@ -66,8 +74,9 @@ func (a *asked) Trailers(_ uint32, fields msg.Fields) {
 func (a *asked) Reset(_ uint32, code http2.Code, unprocessed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.ended {
+	if !a.ended && a.broken == nil { // the first reason counts
 		a.broken, a.refused = &fail.Error{Kind: fail.UpstreamReset, Detail: code.String()}, unprocessed
+		a.lost = code == http2.Lost
 	}
 	a.writable = true
 	a.cond.Broadcast()
@@ -148,6 +157,21 @@ func (a *asked) send(p []byte, end bool) bool {
 		}
 		a.mu.Unlock()
 	}
+}
+
+// again tells whether the request can be sent another time: it was not looked at, or went to a connection that had in all likelihood
+// been closed before (RFC 9110 section 9.2.2).
+func (a *asked) again(idempotent bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refused || a.lost && a.reused && idempotent && !a.heard
+}
+
+// unprocessed notes that what answered has not looked at the request.
+func (a *asked) unprocessed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = true
 }
 
 // drop ends the stream if it is not over.

@@ -42,6 +42,8 @@ type call struct {
 	upID         uint32
 	plain        *plainBackend // the backend speaks HTTP/1.1
 	toBackend    queue
+	given        int  // octets of the body that the client has got its window back for
+	paid         int  // so many of them are in front of toBackend again, for another attempt
 	whole        bool // the request is complete
 	trailers     msg.Fields
 	heard        bool // the backend has answered something in this attempt
@@ -67,6 +69,7 @@ type call struct {
 	isCall    bool // gRPC
 	interims  int
 	deadline  time.Time // of the whole exchange; zero: none
+	lateKind  fail.Kind // what it is when deadline has passed
 	until     time.Time // of the current attempt
 	untilKind fail.Kind
 	resetCode http2.Code // that the backend reset its stream with
@@ -130,7 +133,7 @@ func (x *call) clear() {
 	x.toBackend.reset()
 	x.ending, x.headSent, x.over, x.whole, x.heard, x.reused = false, false, false, false, false, false
 	x.closing, x.trailers = x.closing[:0], x.trailers[:0]
-	x.up, x.upID, x.plain = nil, 0, nil
+	x.up, x.upID, x.plain, x.given, x.paid = nil, 0, nil, 0, 0
 	x.req.Reset()
 	if cap(x.arena) > largeBuffer {
 		x.arena = nil
@@ -145,7 +148,8 @@ func (x *call) clear() {
 	x.dest, x.rule, x.backend, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil
 	x.rec = telemetry.Request{}
 	x.isCall = false
-	x.deadline, x.until, x.untilKind, x.resetCode = time.Time{}, time.Time{}, fail.None, http2.NoError
+	x.deadline, x.lateKind, x.until, x.untilKind = time.Time{}, fail.None, time.Time{}, fail.None
+	x.resetCode = http2.NoError
 }
 
 // take copies a request head, which is a view, into memory of the call's own.
@@ -207,7 +211,7 @@ func (x *call) begin(d *plan.Destination) {
 	r.Protocol = "gRPC"
 	if value, ok := x.req.Fields.Get("grpc-timeout"); ok {
 		if d, ok := grpc.Timeout(value); ok {
-			x.deadline, x.untilKind = r.Start.Add(d), fail.RequestTimeout
+			x.deadline, x.lateKind = r.Start.Add(d), fail.RequestTimeout
 		}
 	}
 }

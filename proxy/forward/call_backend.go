@@ -39,7 +39,7 @@ func (x *call) attempt() {
 	}
 	x.noteEndpoint(e)
 	x.heard = false
-	x.until = x.deadline
+	x.until, x.untilKind = x.deadline, x.lateKind
 	if x.rule != nil && x.rule.Action.BackendTimeout > 0 {
 		if t := time.Now().Add(x.rule.Action.BackendTimeout); x.until.IsZero() || t.Before(x.until) {
 			x.until, x.untilKind = t, fail.BackendTimeout
@@ -130,8 +130,12 @@ func (x *call) push() {
 	}
 }
 
-// consume gives the client window for what is on its way to the backend.
+// consume gives the client window for what is on its way to the backend, once for each octet, however often that is sent.
 func (x *call) consume(n int) {
+	again := min(n, x.paid)
+	x.paid -= again
+	n -= again
+	x.given += n
 	if x.conn != nil {
 		x.conn.Consume(x.id, n)
 	}
@@ -273,7 +277,7 @@ func (f *fromBackend) Reset(token uint32, code http2.Code, unprocessed bool) {
 	}
 	// A connection that ended under an idempotent request, without a byte of the answer, had in all likelihood been closed before
 	// it got there (RFC 9110 section 9.2.2).
-	stale := code == http2.InternalError && x.reused && !x.heard && idempotent(x.rec.Method)
+	stale := code == http2.Lost && x.reused && !x.heard && idempotent(x.rec.Method)
 	x.resetCode = code
 	x.retry(&fail.Error{Kind: fail.UpstreamReset, Detail: code.String(), Err: io.ErrUnexpectedEOF}, unprocessed || stale)
 }
@@ -298,6 +302,7 @@ func (x *call) retry(err *fail.Error, safe bool) {
 	// All of the body that has come is sent anew; what the client was given window for stays given.
 	x.toBackend.reset()
 	x.toBackend.add(x.sent)
+	x.paid = x.given
 	x.attempt()
 }
 

@@ -52,7 +52,7 @@ func (x *call) route() {
 		x.rec.Origin = x.rule.Action.Origin
 		x.limit(x.rule.Action.Timeout, fail.RequestTimeout)
 	}
-	x.until = x.deadline
+	x.until, x.untilKind = x.deadline, x.lateKind
 	x.arm()
 	if err != nil {
 		x.fail(err)
@@ -100,7 +100,7 @@ func (x *call) limit(d time.Duration, kind fail.Kind) {
 		return
 	}
 	if t := x.rec.Start.Add(d); x.deadline.IsZero() || t.Before(x.deadline) {
-		x.deadline, x.untilKind = t, kind
+		x.deadline, x.lateKind = t, kind
 	}
 }
 

@@ -23,9 +23,9 @@ func farAway() time.Time { return time.Now().Add(time.Hour) }
 // forward2 sends the request of an HTTP/1.1 client to an endpoint of c that gets HTTP/2, and the response back.
 func (s *session) forward2(c *plan.Cluster) error {
 	x := s.x
-	if x.backend != nil && len(x.backend.Mirrors) > 0 && x.body.done {
-		x.out = http1.AppendRequest(x.out[:0], &x.req)
-		s.startMirrors()
+	first, err := s.firstBody()
+	if err != nil {
+		return err
 	}
 	var accept []byte
 	if x.req.Upgrade != nil {
@@ -42,7 +42,7 @@ func (s *session) forward2(c *plan.Cluster) error {
 		if x.rule != nil {
 			s.limit(x.rule.Action.BackendTimeout, fail.BackendTimeout)
 		}
-		refused, err := s.attempt2(e, accept)
+		refused, err := s.attempt2(e, first, accept)
 		e.Done()
 		if err == nil || attempt == maxAttempts || x.pump.used || x.headSent {
 			return err
@@ -58,23 +58,25 @@ func (s *session) forward2(c *plan.Cluster) error {
 	}
 }
 
-// attempt2 carries the exchange out with one endpoint. refused: the endpoint has not looked at the request.
-func (s *session) attempt2(e *lb.Endpoint, accept []byte) (refused bool, err error) {
+// attempt2 carries the exchange out with one endpoint. refused: the endpoint has, in all likelihood, not looked at the request.
+func (s *session) attempt2(e *lb.Endpoint, first, accept []byte) (refused bool, err error) {
 	x := s.x
 	x.destination(e)
-	a, err := s.ask(e)
+	empty := x.body.done && len(first) == 0 && len(x.body.chunks.Trailers) == 0
+	a, err := s.ask(e, empty && x.req.Upgrade == nil)
 	if err != nil {
 		return false, err
 	}
 	sent := make(chan error, 1)
-	if x.body.done {
+	if empty {
 		sent <- nil
 	} else {
-		x.pump.used = true
+		x.pump.used = !x.body.done
 		x.pump.halted.Store(false)
-		go func() { sent <- s.sendBody(a) }()
+		go func() { sent <- s.sendBody(a, first) }()
 	}
 	err = s.answer2(a, accept)
+	refused = a.again(idempotent(x.rec.Method))
 	a.drop(http2.NoError)
 	if x.pump.used {
 		// The rest of the body is wanted only as long as the connection is to be used again.
@@ -90,17 +92,43 @@ func (s *session) attempt2(e *lb.Endpoint, accept []byte) (refused bool, err err
 	if x.pump.used {
 		s.readBy = past
 	}
-	if perr != nil || !x.body.done {
+	if x.pump.used && (perr != nil || !x.body.done) {
 		x.req.Close = true
 		if err != nil {
 			err = blame(err, perr)
 		}
 	}
-	return a.refused, err
+	return refused, err
+}
+
+// firstBody takes what is here of the request body. Where that is all of it, it can be sent again, and mirrored.
+func (s *session) firstBody() ([]byte, error) {
+	x := s.x
+	var first []byte
+	if !x.body.done {
+		view, n, err := x.body.raw(&x.in)
+		x.rec.BytesIn += int64(n)
+		if err != nil {
+			x.req.Close = true
+			return nil, s.malformed(err)
+		}
+		first = view
+	}
+	if x.backend == nil || len(x.backend.Mirrors) == 0 || !x.body.done {
+		return first, nil
+	}
+	x.out = http1.AppendRequest(x.out[:0], &x.req)
+	if x.body.kind == msg.Chunked {
+		x.out = http1.AppendLastChunk(http1.AppendChunk(x.out, first), x.body.chunks.Trailers)
+	} else {
+		x.out = append(x.out, first...)
+	}
+	s.startMirrors()
+	return first, nil
 }
 
 // ask opens a stream to e with the request's head.
-func (s *session) ask(e *lb.Endpoint) (*asked, error) {
+func (s *session) ask(e *lb.Endpoint, end bool) (*asked, error) {
 	x := s.x
 	ctx := s.ctx
 	if !x.until.IsZero() {
@@ -109,7 +137,11 @@ func (s *session) ask(e *lb.Endpoint) (*asked, error) {
 		ctx = limited
 	}
 	for {
-		conn, err := s.srv.opts.Streams.Dial(ctx, target2(e.Endpoint))
+		conn, err := s.srv.opts.Streams.Get(target2(e.Endpoint)), error(nil)
+		reused := conn != nil
+		if !reused {
+			conn, err = s.srv.opts.Streams.Dial(ctx, target2(e.Endpoint))
+		}
 		if err == nil && x.req.Upgrade != nil {
 			err = awaitSettings(ctx, conn)
 		}
@@ -125,9 +157,9 @@ func (s *session) ask(e *lb.Endpoint) (*asked, error) {
 			return nil, &fail.Error{Kind: fail.UpstreamGarbage, Detail: e.Text + " does not take extended CONNECT"}
 		}
 		e.Worked()
-		a := newAsked(conn)
+		a := newAsked(conn, reused)
 		a.mu.Lock()
-		a.id = conn.Open(a, 0, &x.req, x.body.done && x.req.Upgrade == nil)
+		a.id = conn.Open(a, 0, &x.req, end)
 		a.mu.Unlock()
 		if a.id != 0 {
 			return a, nil
@@ -135,16 +167,10 @@ func (s *session) ask(e *lb.Endpoint) (*asked, error) {
 	}
 }
 
-// sendBody carries the request body to the backend. It reads from the client while answer2 writes to it.
-func (s *session) sendBody(a *asked) error {
+// sendBody carries the request body to the backend, from data on. It reads from the client while answer2 writes to it.
+func (s *session) sendBody(a *asked, data []byte) error {
 	x := s.x
 	for {
-		data, n, err := x.body.raw(&x.in)
-		if err != nil {
-			a.drop(http2.Cancel)
-			return s.malformed(err)
-		}
-		x.rec.BytesIn += int64(n)
 		trailers := x.body.done && len(x.body.chunks.Trailers) > 0
 		if !a.send(data, x.body.done && !trailers) {
 			return errHalted
@@ -170,6 +196,13 @@ func (s *session) sendBody(a *asked) error {
 			}
 			return &fail.Error{Kind: fail.ClientGone, Err: err}
 		}
+		var n int
+		var err error
+		if data, n, err = x.body.raw(&x.in); err != nil {
+			a.drop(http2.Cancel)
+			return s.malformed(err)
+		}
+		x.rec.BytesIn += int64(n)
 	}
 }
 
@@ -196,7 +229,7 @@ func (s *session) answer2(a *asked, accept []byte) error {
 	}
 	if unprocessedBehind(resp, s.c.Direction, x.endpoint) && !x.pump.used {
 		x.endpoint.Failed(x.now)
-		a.refused = true
+		a.unprocessed()
 		return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}
 	}
 	if x.backend != nil {
