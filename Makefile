@@ -79,6 +79,7 @@ vet: ## go vet and gofmt, of all modules and build tags
 	go vet -tags e2e,netns,fault,differential ./test/e2e ./proxy/capture ./test/fault ./test/differential
 	go vet -C test/cluster ./...
 	go vet -C test/conformance ./...
+	go vet -C test/h2spec ./...
 	@test -z "$$(gofmt -l api cmd controllers internal proxy test hack)" || { gofmt -l api cmd controllers internal proxy test hack; echo "run gofmt -w on these files"; exit 1; }
 
 .PHONY: lint
@@ -87,11 +88,16 @@ lint: ## golangci-lint, of all modules and build tags
 	$(TOOL) golangci-lint run --build-tags e2e,netns,fault,differential ./test/e2e ./proxy/capture ./test/fault ./test/differential
 	cd test/cluster && $(TOOL) golangci-lint run ./...
 	cd test/conformance && $(TOOL) golangci-lint run ./...
+	cd test/h2spec && $(TOOL) golangci-lint run ./...
 
 .PHONY: check-generated
 check-generated: generate bundle ## Fail when generated files are not what the sources say
 	git diff --exit-code -- api config bundle
 	@test -z "$$(git ls-files --others -- bundle)" || { git ls-files --others -- bundle; echo "commit these generated files"; exit 1; }
+
+.PHONY: test-h2spec
+test-h2spec: ## h2spec, strict, against all listeners of a sidecar that speak HTTP/2
+	go test -C test/h2spec -count=1 ./...
 
 .PHONY: test-api
 test-api: $(BIN)/cluster ## Tests against a real API server

@@ -153,14 +153,18 @@ func declaresHTTP(protocol config.Protocol) bool {
 	return protocol == config.HTTP || protocol == config.HTTP2
 }
 
-// declaredHTTP serves a connection to a port that is declared as HTTP. Garbage gets its answer from the codec; the
-// application's own TLS passes as it is.
+// declaredHTTP serves a connection to a port that is declared as HTTP. Garbage gets its answer from the codec of the declared
+// version; the application's own TLS passes as it is.
 func (p *Proxy) declaredHTTP(ctx context.Context, conn *detect.Conn, verdict detect.Verdict, f flow) {
 	switch verdict.Kind {
 	case detect.HTTP2, detect.TLS:
 		p.serveSeen(ctx, conn, verdict, f)
 	case detect.Silent, detect.Closed:
 	default:
+		if f.destination.Protocol == config.HTTP2 && verdict.Kind != detect.HTTP1 {
+			p.http2(ctx, conn, f)
+			return
+		}
 		p.http(ctx, conn, f)
 	}
 }
