@@ -219,7 +219,7 @@ func (c *Conn) windowUpdate(f *frame, now time.Time) *Error {
 	if st.sendWindow += by; st.sendWindow > maxWindow {
 		return c.streamError(st, FlowControlError, now)
 	}
-	if st.blocked && !st.inQueue {
+	if st.sendWindow > 0 && st.blocked && !st.inQueue {
 		c.event(Writable, st)
 		st.blocked = false
 	}
