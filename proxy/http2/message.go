@@ -126,13 +126,27 @@ func (p *pseudos) request(req *msg.Request, host []byte) verdict {
 		}
 		return verdict{}
 	}
-	if len(p.scheme) == 0 || len(p.path) == 0 {
-		return malformed(":scheme or :path is missing")
+	if !isScheme(p.scheme) || len(p.path) == 0 {
+		return malformed(":scheme or :path is missing or malformed")
+	}
+	if isConnect && msg.EqualName(p.protocol, "h2c") {
+		return malformed(":protocol h2c, which would hide requests in a tunnel")
 	}
 	if isConnect { // what HTTP/1.1 calls Upgrade; layers and routes know it under that name
 		req.Method, req.Upgrade = get, p.protocol
 	}
 	return target(p.path, req)
+}
+
+// isScheme tells whether b is a scheme (RFC 3986 section 3.1).
+func isScheme(b []byte) bool {
+	for _, c := range b {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (c < '0' || c > '9') && c != '+' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return len(b) > 0
 }
 
 // target splits :path (RFC 9113 section 8.3.1): origin-form, or "*" for OPTIONS.
