@@ -46,8 +46,11 @@ func (e *encoder) begin(dst []byte) []byte {
 		return dst
 	}
 	e.update = false
-	if e.lowest < e.table.max {
-		dst = appendInt(dst, 0x20, 5, uint32(e.lowest))
+	if size := e.table.max; e.lowest < size {
+		// Not lowest itself: x/net takes a second change only where the first has emptied the table.
+		e.table.resize(0)
+		e.table.resize(size)
+		dst = append(dst, 0x20)
 	}
 	return appendInt(dst, 0x20, 5, uint32(e.table.max))
 }
