@@ -182,3 +182,22 @@ func TestTooManyInterimResponses(t *testing.T) {
 		})
 	}
 }
+
+// A backend that takes no requests, whatever its connections say, is not dialled without end.
+func TestBackendsThatTakeNoRequests(t *testing.T) {
+	for _, who := range speakers {
+		t.Run(who.name, func(t *testing.T) {
+			var dials atomic.Int32
+			backend := backend2(t, func(p *peer2, _ int) {
+				dials.Add(1)
+				p.do(0, p.WriteGoAway(0, xhttp2.ErrCodeNo, nil))
+				for p.frame() != nil {
+				}
+			}, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 0})
+			resp, _ := do(t, who.client(facing(t, backend, who.cluster), cartService), request(t, "GET", "/", nil))
+			if resp.StatusCode < 500 || dials.Load() > 15 {
+				t.Errorf("status %d after %d dials", resp.StatusCode, dials.Load())
+			}
+		})
+	}
+}

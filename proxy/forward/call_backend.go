@@ -58,7 +58,7 @@ func (x *call) attempt() {
 
 // dial waits for a connection to e and opens the stream on it.
 func (x *call) dial(ctx context.Context, from *mux.Pool, e *lb.Endpoint, token uint32) {
-	for {
+	for going := 0; ; {
 		conn, err := from.Dial(ctx, target2(e.Endpoint))
 		if err == nil && x.isUpgrade() {
 			err = awaitSettings(ctx, conn)
@@ -69,9 +69,16 @@ func (x *call) dial(ctx context.Context, from *mux.Pool, e *lb.Endpoint, token u
 		switch {
 		case err == nil && x.req.Upgrade != nil && !conn.Extended():
 			x.fail(&fail.Error{Kind: fail.UpstreamGarbage, Detail: e.Text + " does not take extended CONNECT"})
-		case err == nil && !x.open(conn, false):
-			x.leave() // others were faster
+		case err == nil && x.open(conn, false):
+		case err == nil && (!conn.Closing() || going < maxAttempts):
+			if conn.Closing() {
+				going++
+			}
+			x.leave() // others were faster, or the peer is going away
 			continue
+		case err == nil:
+			e.Failed(time.Now())
+			x.retry(&fail.Error{Kind: fail.ConnectFailed, Detail: e.Text + " takes no requests"}, true)
 		case err != nil:
 			e.Failed(time.Now())
 			x.retry(&fail.Error{Kind: fail.ConnectFailed, Detail: e.Text, Err: err}, true)

@@ -39,8 +39,9 @@ func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c Conn) {
 		s.mu.Unlock()
 		stop = context.AfterFunc(ctx, m.Close)
 		if draining {
-			m.Announce()
-			time.AfterFunc(settle, m.Shutdown)
+			// Not at once: a client that knows no other place would come back as often as it can.
+			time.AfterFunc(settle, m.Announce)
+			time.AfterFunc(2*settle, m.Shutdown)
 		}
 	})
 	stop()

@@ -136,7 +136,7 @@ func (s *session) ask(e *lb.Endpoint, end bool) (*asked, error) {
 		defer cancel()
 		ctx = limited
 	}
-	for {
+	for going := 0; ; {
 		conn, err := s.srv.opts.Streams.Get(target2(e.Endpoint)), error(nil)
 		reused := conn != nil
 		if !reused {
@@ -163,6 +163,13 @@ func (s *session) ask(e *lb.Endpoint, end bool) (*asked, error) {
 		a.mu.Unlock()
 		if a.id != 0 {
 			return a, nil
+		}
+		if !conn.Closing() {
+			continue // others were faster
+		}
+		if going++; going > maxAttempts {
+			e.Failed(x.now)
+			return nil, &fail.Error{Kind: fail.ConnectFailed, Detail: e.Text + " takes no requests"}
 		}
 	}
 }

@@ -203,3 +203,46 @@ func TestEventsAreInOrder(t *testing.T) {
 		t.Errorf("%s", events)
 	}
 }
+
+// A peer that opens its windows wide and does not read makes its own streams wait.
+func TestHighWater(t *testing.T) {
+	k := server(t)
+	_ = k.fr.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: maxWindow})
+	_ = k.fr.WriteWindowUpdate(0, maxWindow-initialWindow)
+	for id := uint32(1); id < 2*MaxStreams; id += 2 {
+		k.get(id)
+		k.answer(id, 1<<20)
+	}
+	if n := len(k.c.Out()); n > HighWater+2*MaxFrame+100*MaxStreams {
+		t.Errorf("%d octets wait for a peer that does not read", n)
+	}
+	k.c.TakeOut(nil)
+	if events := k.c.Unblock(nil); len(events) < MaxStreams-20 {
+		t.Errorf("%d streams are told that the socket takes more", len(events))
+	}
+}
+
+// Requests do not go to a connection whose window is held by a few streams that nobody consumes.
+func TestHeldConnectionsAreNotUsable(t *testing.T) {
+	k := client(t)
+	hold := func(id uint32) {
+		k.headers(id, false, ":status", "200")
+		for range StreamWindow / MaxFrame {
+			_ = k.fr.WriteData(id, false, make([]byte, MaxFrame))
+		}
+		k.feed()
+	}
+	for range ConnWindow/StreamWindow/2 + 1 {
+		if !k.c.Usable() {
+			t.Fatal("not usable too early")
+		}
+		hold(k.c.Open(nil, 0, plainGet, true))
+	}
+	if k.c.Usable() {
+		t.Error("usable, although more than half of the window is held")
+	}
+	k.c.Consume(1, StreamWindow)
+	if !k.c.Usable() {
+		t.Error("not usable, although the window is free")
+	}
+}

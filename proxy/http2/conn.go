@@ -246,6 +246,11 @@ func (c *Conn) Usable() bool {
 	return c.recvWindow+c.recvCredit >= ConnWindow/2 && c.failed == nil && !c.peerGone && !c.goingAway && c.nextID < 1<<31 && uint32(len(c.streams)) < c.peerMax
 }
 
+// Closing tells that no request can be opened any more, however many end.
+func (c *Conn) Closing() bool {
+	return c.failed != nil || c.peerGone || c.goingAway || c.peerMax == 0 || c.nextID >= 1<<31
+}
+
 // Ended tells that the connection takes no more streams and has none.
 func (c *Conn) Ended() bool {
 	return len(c.streams) == 0 && (c.goingAway || c.peerGone || c.failed != nil || !c.server && c.nextID >= 1<<31)

@@ -255,6 +255,13 @@ func (c *Conn) usable() (streams int, ok bool) {
 	return c.m.Streams(), c.broken == nil && !c.ending && c.m.Usable()
 }
 
+// Closing tells that the connection takes no requests any more, not only for now.
+func (c *Conn) Closing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken != nil || c.ending || c.m.Closing()
+}
+
 // Streams is the number of open streams.
 func (c *Conn) Streams() int {
 	c.mu.Lock()

@@ -357,3 +357,126 @@ func TestWaitersShareAFailedDial(t *testing.T) {
 		}
 	})
 }
+
+// inMemory is a network with one server, which answers every request after some time.
+type inMemory struct {
+	dials int
+	after time.Duration
+}
+
+func (n *inMemory) Dial(context.Context, pool.Target) (net.Conn, error) {
+	n.dials++
+	client, server := net.Pipe()
+	go Serve(server, Options{Accept: func(c *Conn, ev *http2.Event) {
+		id := ev.Stream
+		c.Own(id, &owner{c: c, id: id}, 0)
+		time.AfterFunc(n.after, func() { c.Respond(id, &msg.Response{Status: 200, Announced: -1}, true) })
+	}}, func(*Conn) {})
+	return client, nil
+}
+
+// asker waits for answers.
+type asker struct {
+	owner
+	answered int
+}
+
+func (a *asker) Response(_ uint32, r *msg.Response, _ bool) { a.answered++ }
+
+// A connection that has lived long enough gets no new requests, finishes those that it has, and ends.
+func TestLifeOfUpstreamConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &inMemory{after: maxLife + maxLife/2}
+		var ends []error
+		p := NewPool(network, func(why error) { ends = append(ends, why) })
+		target := pool.Target{Address: netip.MustParseAddrPort("10.0.0.1:80")}
+		first, err := p.Dial(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := &msg.Request{Method: []byte("GET"), Authority: []byte("cart"), Path: []byte("/")}
+		a := &asker{}
+		if first.Open(a, 0, req, true) == 0 {
+			t.Fatal("no stream")
+		}
+		time.Sleep(maxLife + 2*tick)
+		synctest.Wait()
+		if p.Get(target) != nil {
+			t.Error("a connection of age takes requests")
+		}
+		second, err := p.Dial(t.Context(), target)
+		if err != nil || second == first || network.dials != 2 {
+			t.Errorf("%v, %d dials", err, network.dials)
+		}
+		time.Sleep(maxLife)
+		synctest.Wait()
+		if a.answered != 1 || a.code != 0 || len(ends) == 0 {
+			t.Errorf("%d answers, reset by %v, ends %v", a.answered, a.code, ends)
+		}
+		p.Close()
+		synctest.Wait()
+		if p.Len() != 0 {
+			t.Errorf("%d connections are left", p.Len())
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A peer that takes fewer streams than are wanted gets them one connection after the other.
+func TestStreamLimitOfUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &inMemory{after: time.Second}
+		p := NewPool(network, nil)
+		target := pool.Target{Address: netip.MustParseAddrPort("10.0.0.1:80")}
+		req := &msg.Request{Method: []byte("GET"), Authority: []byte("cart"), Path: []byte("/")}
+		a := &asker{}
+		for range http2.MaxStreams + 1 {
+			c, err := p.Dial(t.Context(), target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // SETTINGS are here
+			if c.Open(a, 0, req, true) == 0 {
+				t.Fatal("a connection without room was given out")
+			}
+		}
+		if network.dials != 2 {
+			t.Errorf("%d dials", network.dials)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if a.answered != http2.MaxStreams+1 {
+			t.Errorf("%d answers", a.answered)
+		}
+		p.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
+// A target that leaves the configuration while it is dialled serves those who waited, and ends; they must not dial it for ever.
+func TestUnwantedWhileDialled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &inMemory{after: 10 * time.Second}
+		p := NewPool(network, nil)
+		p.Keep(func(pool.Target) bool { return false })
+		target := pool.Target{Address: netip.MustParseAddrPort("10.0.0.1:80")}
+		c, err := p.Dial(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &asker{}
+		if c.Open(a, 0, &msg.Request{Method: []byte("GET"), Authority: []byte("cart"), Path: []byte("/")}, true) == 0 {
+			t.Fatal("no stream")
+		}
+		time.Sleep(unwanted + time.Second)
+		synctest.Wait()
+		if !c.Closing() || a.answered != 0 {
+			t.Errorf("closing %v, %d answers", c.Closing(), a.answered)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if a.answered != 1 || p.Len() != 0 {
+			t.Errorf("%d answers, %d connections are left", a.answered, p.Len())
+		}
+	})
+}

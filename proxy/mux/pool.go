@@ -15,6 +15,9 @@ import (
 const (
 	maxIdle = time.Minute
 	maxLife = pool.DefaultMaxLife
+	// unwanted is how long a connection lives whose target left the configuration while it was dialled: those who waited for it
+	// use it.
+	unwanted = time.Second
 )
 
 // Pool keeps connections to upstreams by (endpoint, protocol, identity). It is safe for concurrent use.
@@ -105,6 +108,10 @@ func (p *Pool) dial(ctx context.Context, t pool.Target, s *set) (*Conn, error) {
 	d := s.dialing
 	s.dialing = nil
 	defer close(d.done)
+	if err == nil && p.closed {
+		_ = raw.Close()
+		err = ErrClosed
+	}
 	if err != nil {
 		err = fmt.Errorf("connect to %s: %w", t.Address, err)
 		if ctx.Err() == nil {
@@ -115,10 +122,19 @@ func (p *Pool) dial(ctx context.Context, t pool.Target, s *set) (*Conn, error) {
 	}
 	c := Client(raw, Options{Idle: maxIdle, Life: maxLife, Ended: func(c *Conn, why error) { p.remove(t, s, c, why) }})
 	s.conns = append(s.conns, c)
-	if p.closed || p.keep != nil && !p.keep(t) {
-		c.Shutdown()
+	if p.keep != nil && !p.keep(t) {
+		time.AfterFunc(unwanted, func() { p.drop(t, c) })
 	}
 	return c, nil
+}
+
+// drop lets a connection end if its target has not become wanted again.
+func (p *Pool) drop(t pool.Target, c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.keep != nil && !p.keep(t) {
+		c.Shutdown()
+	}
 }
 
 // remove takes a connection out that has ended.
