@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,13 +376,13 @@ func (n *inMemory) Dial(context.Context, pool.Target) (net.Conn, error) {
 	return client, nil
 }
 
-// asker waits for answers.
+// asker counts answers.
 type asker struct {
 	owner
-	answered int
+	answers atomic.Int32
 }
 
-func (a *asker) Response(_ uint32, r *msg.Response, _ bool) { a.answered++ }
+func (a *asker) Response(uint32, *msg.Response, bool) { a.answers.Add(1) }
 
 // A connection that has lived long enough gets no new requests, finishes those that it has, and ends.
 func TestLifeOfUpstreamConnections(t *testing.T) {
@@ -410,8 +411,8 @@ func TestLifeOfUpstreamConnections(t *testing.T) {
 		}
 		time.Sleep(maxLife)
 		synctest.Wait()
-		if a.answered != 1 || a.code != 0 || len(ends) == 0 {
-			t.Errorf("%d answers, reset by %v, ends %v", a.answered, a.code, ends)
+		if a.answers.Load() != 1 || a.code != 0 || len(ends) == 0 {
+			t.Errorf("%d answers, reset by %v, ends %v", a.answers.Load(), a.code, ends)
 		}
 		p.Close()
 		synctest.Wait()
@@ -445,8 +446,8 @@ func TestStreamLimitOfUpstreams(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if a.answered != http2.MaxStreams+1 {
-			t.Errorf("%d answers", a.answered)
+		if a.answers.Load() != http2.MaxStreams+1 {
+			t.Errorf("%d answers", a.answers.Load())
 		}
 		p.Close()
 		time.Sleep(time.Minute)
@@ -470,13 +471,13 @@ func TestUnwantedWhileDialled(t *testing.T) {
 		}
 		time.Sleep(unwanted + time.Second)
 		synctest.Wait()
-		if !c.Closing() || a.answered != 0 {
-			t.Errorf("closing %v, %d answers", c.Closing(), a.answered)
+		if !c.Closing() || a.answers.Load() != 0 {
+			t.Errorf("closing %v, %d answers", c.Closing(), a.answers.Load())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if a.answered != 1 || p.Len() != 0 {
-			t.Errorf("%d answers, %d connections are left", a.answered, p.Len())
+		if a.answers.Load() != 1 || p.Len() != 0 {
+			t.Errorf("%d answers, %d connections are left", a.answers.Load(), p.Len())
 		}
 	})
 }
