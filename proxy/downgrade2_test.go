@@ -81,6 +81,8 @@ var downgrades = []struct {
 	trailers []string
 	arrives  string
 	status   string
+	// early: the head promises that nothing follows, so it may have been answered, as one request, before the body came.
+	early bool
 }{
 	{name: "plain", arrives: "GET cart.shop /", status: "200"},
 	{name: "a value with obs-text (RFC 9110 5.5)", fields: []string{"x-a", "\xe4\xf6"}, arrives: "GET cart.shop / X-A=\xe4\xf6", status: "200"},
@@ -114,7 +116,7 @@ var downgrades = []struct {
 	{name: "transfer-encoding in trailers", body: "abc", trailers: []string{"transfer-encoding", "chunked"}},
 	{name: "CR LF in trailers", body: "abc", trailers: []string{"sum", "1\r\nevil: 1"}},
 	{name: ":path in trailers", body: "abc", trailers: []string{":path", "/smuggled"}},
-	{name: "content-length that is too small", fields: []string{"content-length", "0"}, body: smuggled},
+	{name: "content-length that is too small", fields: []string{"content-length", "0"}, body: smuggled, early: true},
 	{name: "content-length that is smaller than the body", fields: []string{"content-length", "5"}, body: smuggled},
 	{name: "content-length that is larger than the body", fields: []string{"content-length", "100"}, body: smuggled},
 	{name: "content-length without a body", fields: []string{"content-length", "10"}},
@@ -186,7 +188,9 @@ func TestDowngrades(t *testing.T) {
 			if tc.trailers != nil {
 				c.headers(1, true, tc.trailers...)
 			}
-			if status := c.status(1); status != tc.status {
+			status := c.status(1)
+			early := tc.early && status == "200"
+			if status != tc.status && !early {
 				t.Errorf("answered %q, want %q", status, tc.status)
 			}
 			c.do(0, c.WriteRSTStream(1, xhttp2.ErrCodeCancel))
@@ -197,6 +201,9 @@ func TestDowngrades(t *testing.T) {
 			want := []string{"GET cart.shop /next"}
 			if tc.arrives != "" {
 				want = []string{tc.arrives, want[0]}
+			}
+			if early {
+				want = []string{"GET cart.shop /", want[0]}
 			}
 			if seen := app.took(); !slices.Equal(seen, want) {
 				t.Errorf("the application saw %q, want %q", seen, want)
