@@ -58,7 +58,7 @@ var floods2 = []struct {
 	{"unknown types", "unknown_frames", func(p *peer2, _ uint32) error { return p.WriteRawFrame(0xbe, 0, 0, nil) }},
 	{"empty DATA", "empty_frames", func(p *peer2, id uint32) error {
 		if id == 1 {
-			p.headers(1, false, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/")
+			p.headers(1, false, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/slow")
 		}
 		return p.WriteData(1, false, nil)
 	}},
