@@ -35,6 +35,9 @@ func (c *Conn) Take() []byte {
 	return taken
 }
 
+// Below is the connection below, from when on reading from it is the same; false before.
+func (c *Conn) Below() (net.Conn, bool) { return c.Conn, len(c.peeked) == 0 && !c.eof }
+
 // NetConn is the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 

@@ -32,7 +32,9 @@ type exchange struct {
 	backend  *plan.Backend
 	endpoint *lb.Endpoint
 	conn     *pool.Conn
-	asker    asker // conn, when the request is still to be sent
+	asker    asker         // conn, when the request is still to be sent
+	answer   func() []byte // roomUp, made once
+	bulk     bool          // much is expected of the response
 
 	rec       telemetry.Request
 	start     time.Time
@@ -45,27 +47,39 @@ type exchange struct {
 	isHead    bool
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var exchanges = sync.Pool{New: func() any {
+	x := new(exchange)
+	x.answer = x.roomUp
+	return x
+}}
 
+// newExchange returns one that is reset.
 func newExchange() *exchange {
 	x := exchanges.Get().(*exchange)
-	x.in.swap(smallBuffer)
-	x.out = takeBuffer(smallBuffer)[:0]
+	if x.in.buf == nil {
+		x.in.swap(smallBuffer)
+	}
+	if cap(x.out) == 0 {
+		x.out = takeBuffer(smallBuffer)
+	}
+	x.out = x.out[:0]
 	return x
 }
 
+// free gives an exchange that is reset back, with its buffers: whoever comes next finds all of it in the processor's
+// cache. Large ones are given to those who need them.
 func (x *exchange) free() {
 	for _, b := range [...]*reader{&x.in, &x.up} {
-		if b.buf != nil {
+		if !b.small() {
 			giveBuffer(b.buf)
+			b.buf = nil
 		}
-		*b = reader{}
+		b.r, b.w = 0, 0
 	}
-	if cap(x.out) > 0 {
+	if cap(x.out) > smallBuffer {
 		giveBuffer(x.out)
+		x.out = nil
 	}
-	x.out = nil
-	x.reset()
 	exchanges.Put(x)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/mux"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/sock"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
@@ -45,7 +46,11 @@ type world struct {
 type plainDialer struct{}
 
 func (plainDialer) Dial(ctx context.Context, t pool.Target) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "tcp", t.Address.String())
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.Address.String())
+	if err != nil {
+		return nil, err
+	}
+	return sock.Wrap(conn), nil
 }
 
 func (w *world) Request(r *telemetry.Request) {
@@ -120,7 +125,7 @@ func (w *world) serve(serve func(context.Context, net.Conn, forward.Conn)) net.C
 	w.wg.Add(1)
 	go func() {
 		defer w.wg.Done()
-		serve(w.ctx, down, forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
+		serve(w.ctx, sock.Wrap(down), forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
 			d, _ := w.plan.Load().Outbound(frontend)
 			return d
 		}})

@@ -62,6 +62,7 @@ func (s *session) respond() (reusable bool, err error) {
 	} else {
 		err = s.relay(in)
 	}
+	s.bulk = x.rec.BytesOut > smallBuffer
 	return reusable && x.up.empty(), err
 }
 
@@ -86,7 +87,7 @@ func (s *session) readResponse() error {
 			return garbage(err)
 		}
 		scanned = len(x.up.data())
-		if !x.up.room() {
+		if x.up.buf != nil && !x.up.room() {
 			return garbage(http1.ErrHeadTooLarge)
 		}
 		if err := s.fillUp(); err != nil {
@@ -177,6 +178,9 @@ func (s *session) readOn(size int64) {
 func (s *session) relay(in msg.BodyKind) error {
 	x := s.x
 	x.upChunks.Reset()
+	if !x.up.small() && cap(x.out) <= smallBuffer {
+		s.widenOut()
+	}
 	for {
 		done, n, err := s.decode(in)
 		if err != nil {
@@ -256,10 +260,17 @@ func (s *session) widen() {
 	x.up.rewind()
 	if x.up.small() && full {
 		x.up.swap(largeBuffer)
-		giveBuffer(x.out)
-		x.out = takeBuffer(largeBuffer)[:0]
+		s.widenOut()
 	}
 	x.up.room()
+}
+
+// widenOut makes room for what a large buffer can hold.
+func (s *session) widenOut() {
+	x := s.x
+	next := append(takeBuffer(largeBuffer)[:0], x.out...)
+	giveBuffer(x.out)
+	x.out = next
 }
 
 // clientFailed is what an error of writing to the client means.

@@ -31,6 +31,10 @@ type session struct {
 	one     [1]byte
 	last    time.Time // when the last exchange ended, or serving began
 	served  bool      // at least one request
+	bulk    bool      // the last response was large
+
+	late   lateReader    // the connection, where it can be waited on without a buffer
+	roomIn func() []byte // made once, for late
 
 	resting atomic.Bool // waiting for a request; Drain may wake it
 
@@ -47,17 +51,29 @@ func (s *session) serve() {
 		if !ok {
 			break
 		}
-		s.served = true
-		if x := s.x; x.in.empty() {
-			x.in.rewind()
-			if !x.in.small() || !x.up.small() || cap(x.out) > smallBuffer {
-				s.release() // a big message must not hold its buffers while the connection rests
-			}
-		}
+		s.rested()
 	}
 	if s.x != nil {
+		s.x.reset()
 		s.x.free()
 		s.x = nil
+	}
+}
+
+// rested follows each request.
+func (s *session) rested() {
+	if !s.served {
+		s.served = true
+		s.findLate()
+	}
+	x := s.x
+	x.reset()
+	if !x.in.empty() {
+		return
+	}
+	x.in.rewind()
+	if s.late != nil || !x.in.small() || !x.up.small() || cap(x.out) > smallBuffer {
+		s.release() // a big message must not hold its buffers while the connection rests
 	}
 }
 
@@ -76,6 +92,9 @@ func (s *session) awaitRequest() bool {
 	}
 	s.resting.Store(true)
 	defer s.resting.Store(false)
+	if s.late != nil {
+		return s.awaitLate()
+	}
 	if s.x == nil {
 		s.x = newExchange()
 	}
@@ -151,7 +170,6 @@ func (s *session) sendNotice() {
 // readHead reads and parses a request head. False: the connection ends here, answered if there was somebody to answer.
 func (s *session) readHead() bool {
 	x := s.x
-	x.reset()
 	scanned := 0
 	for {
 		end, err := http1.HeadEnd(x.in.data(), scanned)

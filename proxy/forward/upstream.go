@@ -112,10 +112,7 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 	}
 	x.conn = conn
 	s.holdUp(conn)
-	if x.up.buf == nil {
-		x.up.swap(smallBuffer)
-	}
-	x.up.r, x.up.w, x.heard = 0, 0, false
+	x.up.r, x.up.w, x.heard, x.bulk = 0, 0, false, s.bulk
 
 	if x.asker, _ = conn.Conn.(asker); x.asker == nil || !x.body.done {
 		x.asker = nil
@@ -175,9 +172,9 @@ func (s *session) connect(e *lb.Endpoint, fresh bool) (*pool.Conn, error) {
 	return nil, &fail.Error{Kind: fail.ConnectFailed, Detail: e.Text, Err: err}
 }
 
-// asker is a connection that sends a whole request and waits for the response in one go.
+// asker is a connection that sends a whole request and waits for the response in one go, without a buffer.
 type asker interface {
-	Ask(question, answer []byte) (int, error)
+	Ask(question []byte, room func() []byte) (int, error)
 }
 
 // writeUp sends b to the backend.
@@ -235,13 +232,25 @@ func (s *session) fillUp() error {
 func (s *session) readUp() error {
 	x := s.x
 	if x.asker == nil {
+		x.roomUp()
 		return x.up.fill(x.conn)
 	}
 	s.armWriteUp(x.conn)
-	n, err := x.asker.Ask(x.out, x.up.buf[x.up.w:])
+	n, err := x.asker.Ask(x.out, x.answer)
 	x.asker = nil
 	x.up.w += n
 	return err
+}
+
+// roomUp is where to read the response to. Its buffer is taken only when there is something to put into it, a large one
+// where the last response on this connection needed that.
+func (x *exchange) roomUp() []byte {
+	if x.bulk && x.up.small() {
+		x.up.swap(largeBuffer)
+	} else if x.up.buf == nil {
+		x.up.swap(smallBuffer)
+	}
+	return x.up.buf[x.up.w:]
 }
 
 // ended makes a failure of the error that reading from the backend ended with.

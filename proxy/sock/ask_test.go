@@ -25,7 +25,7 @@ func TestAsk(t *testing.T) {
 			peer.Write([]byte("answer"))
 			heard <- err
 		}()
-		if n, err := c.Ask(question, got); err != nil || string(got[:n]) != "answer" {
+		if n, err := c.Ask(question, into(got)); err != nil || string(got[:n]) != "answer" {
 			t.Errorf("%d bytes asked: %q, %v", size, got[:n], err)
 		}
 		if err := <-heard; err != nil {
@@ -39,7 +39,7 @@ func TestAskAfterDeadline(t *testing.T) {
 	wrapped, peer := pair(t)
 	c := wrapped.(*sock.Conn)
 	c.SetReadDeadline(time.Unix(1, 0))
-	if _, err := c.Ask([]byte("question"), make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := c.Ask([]byte("question"), into(make([]byte, 1))); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v, want a deadline", err)
 	}
 	got := make([]byte, 8)
@@ -58,10 +58,10 @@ func TestAskTheDying(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make([]byte, 8)
-	if n, err := c.Ask([]byte("question"), got); err != nil || string(got[:n]) != "bye" {
+	if n, err := c.Ask([]byte("question"), into(got)); err != nil || string(got[:n]) != "bye" {
 		t.Errorf("%q, %v", got[:n], err)
 	}
-	if _, err := c.Ask([]byte("question"), got); !errors.Is(err, io.EOF) {
+	if _, err := c.Ask([]byte("question"), into(got)); !errors.Is(err, io.EOF) {
 		t.Errorf("%v, want EOF", err)
 	}
 }
@@ -82,6 +82,33 @@ func TestReadNow(t *testing.T) {
 		t.Errorf("%v, want EOF", err)
 	}
 	if _, err := c.ReadNow(got); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
+func into(b []byte) func() []byte { return func() []byte { return b } }
+
+func TestReadLate(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	if _, err := c.ReadLate(func() []byte { t.Error("room was taken for nothing"); return make([]byte, 1) }); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want a deadline", err)
+	}
+	c.SetReadDeadline(time.Now().Add(patience))
+	got := make([]byte, 8)
+	for _, early := range []bool{true, false} {
+		if early {
+			peer.Write([]byte("x"))
+		} else {
+			go peer.Write([]byte("x"))
+		}
+		if n, err := c.ReadLate(into(got)); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	peer.Close()
+	if _, err := c.ReadLate(into(got)); !errors.Is(err, io.EOF) {
 		t.Errorf("%v, want EOF", err)
 	}
 }

@@ -5,16 +5,17 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // Conn is a TCP connection whose Read and Write are one plain system call each, and nothing else where that succeeds.
 // One goroutine may read and one may write at a time.
 type Conn struct {
 	*net.TCPConn
-	raw       syscall.RawConn
-	in, out   transfer
-	ask, look func(fd uintptr) bool
+	raw             syscall.RawConn
+	in, out         transfer
+	room            func() []byte // where to read to, once there is something
+	looked          bool
+	ask, look, wait func(fd uintptr) bool
 }
 
 // transfer is a call in progress. Its fields belong to the goroutine that reads, or writes.
@@ -36,7 +37,8 @@ func Wrap(conn net.Conn) net.Conn {
 		return conn // closed already: whoever uses it will find out
 	}
 	c := &Conn{TCPConn: tcp, raw: raw}
-	c.in.step, c.out.step, c.ask, c.look = c.in.receive, c.out.send, c.sendOrReceive, c.receiveNow
+	c.in.step, c.out.step = c.in.receive, c.out.send
+	c.ask, c.look, c.wait = c.sendOrReceive, c.receiveNow, c.receiveLate
 	return c
 }
 
@@ -66,51 +68,6 @@ func (c *Conn) read(b []byte, step func(fd uintptr) bool) (int, error) {
 	return c.in.n, nil
 }
 
-// ReadNow reads what is there; 0 and no error: nothing is, for now. b must not be empty.
-func (c *Conn) ReadNow(b []byte) (int, error) {
-	n, err := c.read(b, c.look)
-	if n < 0 {
-		n = 0
-	}
-	return n, err
-}
-
-func (c *Conn) receiveNow(fd uintptr) bool {
-	if !c.in.receive(fd) {
-		c.in.n, c.in.errno = -1, 0
-	}
-	return true
-}
-
-// Ask writes question and then reads once into answer, like Write and Read one after the other. It saves the look at a
-// socket that cannot have an answer yet, so nothing must be left to read before. A failure of writing shows in what is
-// read: the peer may have answered before it closed.
-func (c *Conn) Ask(question, answer []byte) (int, error) {
-	c.out.b, c.out.n, c.out.errno = question, 0, 0
-	n, err := c.read(answer, c.ask)
-	rest := c.out.b
-	c.out.b = nil
-	if len(rest) == 0 {
-		return n, err
-	}
-	_, _ = c.Write(rest)
-	if err != nil { // the deadline for reading had passed before
-		return 0, err
-	}
-	return c.Read(answer)
-}
-
-// sendOrReceive begins with sending. The poller forgot what it knew before it called this, so that it tells of whatever
-// comes from now on: waiting may begin without a look.
-func (c *Conn) sendOrReceive(fd uintptr) bool {
-	if len(c.out.b) == 0 {
-		return c.in.receive(fd)
-	}
-	c.in.n, c.in.errno = -1, 0
-	// What was not sent goes the usual way: waiting for room is not waiting for bytes.
-	return !c.out.send(fd) || c.out.errno != 0
-}
-
 // Write writes all of b, unless it fails.
 func (c *Conn) Write(b []byte) (int, error) {
 	if len(b) == 0 {
@@ -132,14 +89,14 @@ func (c *Conn) failed(op, call string, errno syscall.Errno) error {
 // receive reads once. False: nothing is there yet.
 func (t *transfer) receive(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.b))), uintptr(len(t.b)), syscall.MSG_DONTWAIT, 0, 0)
+		n, errno := receive(fd, t.b)
 		switch errno {
 		case syscall.EAGAIN:
 			return false
 		case syscall.EINTR:
 			continue
 		}
-		t.n, t.errno = int(n), errno
+		t.n, t.errno = n, errno
 		return true
 	}
 }
@@ -147,10 +104,10 @@ func (t *transfer) receive(fd uintptr) bool {
 // send writes until all is written. False: the rest must wait.
 func (t *transfer) send(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.b))), uintptr(len(t.b)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+		n, errno := send(fd, t.b)
 		switch errno {
 		case 0:
-			t.n += int(n)
+			t.n += n
 			if t.b = t.b[n:]; len(t.b) == 0 {
 				return true
 			}

@@ -1,0 +1,82 @@
+package sock
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// ReadNow reads what is there; 0 and no error: nothing is, for now. b must not be empty.
+func (c *Conn) ReadNow(b []byte) (int, error) {
+	n, err := c.read(b, c.look)
+	return max(n, 0), err
+}
+
+func (c *Conn) receiveNow(fd uintptr) bool {
+	if !c.in.receive(fd) {
+		c.in.n, c.in.errno = -1, 0
+	}
+	return true
+}
+
+// ReadLate is Read into what room returns, which is asked for only when something is there: who waits holds no buffer,
+// and those who do not wait share few that the processor still has in its cache. room must not return nothing.
+func (c *Conn) ReadLate(room func() []byte) (int, error) {
+	c.room, c.looked = room, false
+	n, err := c.read(nil, c.wait)
+	c.room = nil
+	return n, err
+}
+
+func (c *Conn) receiveLate(fd uintptr) bool {
+	if !c.looked {
+		c.looked = true
+		if silent(fd) {
+			return false
+		}
+	}
+	if c.in.b == nil {
+		c.in.b = c.room()
+	}
+	return c.in.receive(fd)
+}
+
+// silent tells that there is nothing to read, not even the end.
+func silent(fd uintptr) bool {
+	var one [1]byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno == syscall.EAGAIN
+}
+
+// Ask writes question and then reads once into what room returns, like Write and [Conn.ReadLate] one after the other. It
+// saves the look at a socket that cannot have an answer yet, so nothing must be left to read before. A failure of writing
+// shows in what is read: the peer may have answered before it closed.
+func (c *Conn) Ask(question []byte, room func() []byte) (int, error) {
+	c.out.b, c.out.n, c.out.errno = question, 0, 0
+	c.room = room
+	n, err := c.read(nil, c.ask)
+	c.room = nil
+	rest := c.out.b
+	c.out.b = nil
+	if len(rest) == 0 {
+		return n, err
+	}
+	_, _ = c.Write(rest)
+	if err != nil { // the deadline for reading had passed before
+		return 0, err
+	}
+	return c.ReadLate(room)
+}
+
+// sendOrReceive begins with sending. The poller forgot what it knew before it called this, so that it tells of whatever
+// comes from now on: waiting may begin without a look.
+func (c *Conn) sendOrReceive(fd uintptr) bool {
+	if len(c.out.b) == 0 {
+		if c.in.b == nil {
+			c.in.b = c.room()
+		}
+		return c.in.receive(fd)
+	}
+	c.in.n, c.in.errno = -1, 0
+	// What was not sent goes the usual way: waiting for room is not waiting for bytes.
+	return !c.out.send(fd) || c.out.errno != 0
+}
