@@ -80,6 +80,7 @@ func (l *AccessLog) Request(r *Request) {
 	line.text("authority", r.Authority)
 	line.text("path", r.Path)
 	line.number("code", int64(r.Code))
+	line.text("grpcStatus", r.GRPC)
 	line.end(l, r.Flag, &r.Source, &r.Destination, r.Service, &r.Origin, r.MTLS, r.Peer, r.Duration, r.BytesIn, r.BytesOut)
 }
 

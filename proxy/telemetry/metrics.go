@@ -21,7 +21,7 @@ const Overflow = "overflow"
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
 
 var (
-	requestLabels    = []string{"direction", "source", "destination", "service", "route", "protocol", "code", "flag", "mtls"}
+	requestLabels    = []string{"direction", "source", "destination", "service", "route", "protocol", "code", "grpc_status", "flag", "mtls"}
 	durationLabels   = []string{"direction", "source", "destination", "service", "route"}
 	connectionLabels = []string{"direction", "source", "destination", "service", "origin", "protocol", "flag", "mtls"}
 )
@@ -55,6 +55,7 @@ type owner struct{ namespace, name string }
 type requestKey struct {
 	commonKey
 	code int
+	grpc string // one of 17 codes, or empty
 }
 
 type connectionKey struct{ commonKey }
@@ -86,7 +87,7 @@ func NewMetrics(registry prometheus.Registerer, maxSeries int) *Metrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "leno_request_duration_seconds", Help: "Time from the request's head to the end of the response.", Buckets: durationBuckets,
 		}, durationLabels),
-		connections: counter("leno_connections_total", "Finished connections that were not HTTP/1.1, by how they ended.", connectionLabels),
+		connections: counter("leno_connections_total", "Finished connections whose bytes went through as they came, by how they ended.", connectionLabels),
 		received:    counter("leno_tcp_received_bytes_total", "Bytes from clients in such connections.", connectionLabels),
 		sent:        counter("leno_tcp_sent_bytes_total", "Bytes to clients in such connections.", connectionLabels),
 	}
@@ -96,7 +97,7 @@ func NewMetrics(registry prometheus.Registerer, maxSeries int) *Metrics {
 
 // Request counts a request.
 func (m *Metrics) Request(r *Request) {
-	key := requestKey{common(r.Direction, &r.Source, &r.Destination, r.Service, &r.Origin, r.Protocol, r.Flag, r.MTLS), r.Code}
+	key := requestKey{common(r.Direction, &r.Source, &r.Destination, r.Service, &r.Origin, r.Protocol, r.Flag, r.MTLS), r.Code, r.GRPC}
 	handle := r.counted // most requests of a connection have the same labels
 	if handle == nil || handle.of != m || handle.key != key {
 		handle = m.requestHandles.get(key)
@@ -173,7 +174,7 @@ func (o owner) String() string {
 
 func (m *Metrics) newRequest(k requestKey) *requestHandle {
 	source, destination, service, route := k.labels()
-	labels := []string{string(k.direction), source, destination, service, route, k.protocol, code(k.code), k.flag, strconv.FormatBool(k.mtls)}
+	labels := []string{string(k.direction), source, destination, service, route, k.protocol, code(k.code), k.grpc, k.flag, strconv.FormatBool(k.mtls)}
 	return &requestHandle{
 		of: m, key: k,
 		count:    m.requests.WithLabelValues(labels...),

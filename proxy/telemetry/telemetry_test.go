@@ -35,7 +35,7 @@ func TestRequestMetrics(t *testing.T) {
 	m.Request(r)
 	r.Origin.Generation, r.Source.Pod = 5, "web-2" // a new pod and a new generation make no new series
 	m.Request(r)
-	const labels = `{code="200",destination="shop/cart",direction="outbound",flag="",mtls="true",protocol="HTTP/1.1",route="HTTPRoute shop/cart canary",service="shop/cart:80",source="shop/web"}`
+	const labels = `{code="200",destination="shop/cart",direction="outbound",flag="",grpc_status="",mtls="true",protocol="HTTP/1.1",route="HTTPRoute shop/cart canary",service="shop/cart:80",source="shop/web"}`
 	want := fmt.Sprintf(`
 # HELP leno_requests_total HTTP requests by what the client was answered.
 # TYPE leno_requests_total counter
@@ -47,6 +47,47 @@ leno_response_bytes_total%[1]s 140
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "leno_requests_total", "leno_response_bytes_total"); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestCallsAreCountedByStatus(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	m := telemetry.NewMetrics(registry, 0)
+	r := request()
+	r.Protocol, r.Path = "gRPC", "/shop.Cart/Add"
+	for _, status := range []string{"0", "0", "14"} {
+		r.GRPC = status
+		m.Request(r)
+	}
+	const labels = `{code="200",destination="shop/cart",direction="outbound",flag="",grpc_status="%s",mtls="true",protocol="gRPC",route="HTTPRoute shop/cart canary",service="shop/cart:80",source="shop/web"}`
+	want := fmt.Sprintf(`
+# HELP leno_requests_total HTTP requests by what the client was answered.
+# TYPE leno_requests_total counter
+leno_requests_total`+labels+` 2
+leno_requests_total`+labels+` 1
+`, "0", "14")
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "leno_requests_total"); err != nil {
+		t.Error(err)
+	}
+	lines := logged(t, func(l *telemetry.AccessLog) { l.Request(r) })
+	if want := `"protocol":"gRPC","method":"GET","authority":"cart","path":"/shop.Cart/Add","code":200,"grpcStatus":"14"`; !strings.Contains(lines[0], want) {
+		t.Errorf("got  %s\nwant %s", lines[0], want)
+	}
+	if plain := logged(t, func(l *telemetry.AccessLog) { l.Request(request()) }); strings.Contains(plain[0], "grpcStatus") {
+		t.Errorf("no call, but %s", plain[0])
+	}
+}
+
+// logged returns the lines of an access log.
+func logged(t *testing.T, use func(l *telemetry.AccessLog)) []string {
+	t.Helper()
+	l := telemetry.NewAccessLog()
+	l.Enable(true)
+	use(l)
+	var out bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l.Run(ctx, &out)
+	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
 func TestSeriesAreBounded(t *testing.T) {
@@ -93,20 +134,17 @@ func TestRequestAllocatesNothing(t *testing.T) {
 }
 
 func TestAccessLog(t *testing.T) {
-	l := telemetry.NewAccessLog()
-	l.Request(request()) // off: nothing
-	l.Enable(true)
-	r := request()
-	r.Path = "/a\"b\n\xff"
-	l.Request(r)
-	l.Connection(&telemetry.Connection{Direction: telemetry.Inbound, Protocol: "TCP", Flag: "idle_timeout", BytesIn: 7})
-	var out bytes.Buffer
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	l.Run(ctx, &out)
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	lines := logged(t, func(l *telemetry.AccessLog) {
+		l.Enable(false)
+		l.Request(request()) // nothing
+		l.Enable(true)
+		r := request()
+		r.Path = "/a\"b\n\xff"
+		l.Request(r)
+		l.Connection(&telemetry.Connection{Direction: telemetry.Inbound, Protocol: "TCP", Flag: "idle_timeout", BytesIn: 7})
+	})
 	if len(lines) != 2 {
-		t.Fatalf("%d lines:\n%s", len(lines), &out)
+		t.Fatalf("%d lines: %q", len(lines), lines)
 	}
 	var got map[string]any
 	if err := json.Unmarshal([]byte(lines[0]), &got); err != nil {
