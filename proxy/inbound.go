@@ -49,6 +49,7 @@ func (p *Proxy) inbound(ctx context.Context, conn net.Conn) {
 	switch {
 	case err != nil || verdict.Kind == detect.Closed:
 	case verdict.Kind == detect.TLS && tlsx.Ours(verdict.ALPN):
+		f.eitherHTTP = tlsx.EitherHTTP(verdict.ALPN)
 		p.mutual(ctx, seen, f)
 	case in.Strict:
 		p.refuse(telemetry.Inbound, conn, "plain_text")
@@ -73,16 +74,31 @@ func (p *Proxy) mutual(ctx context.Context, conn *detect.Conn, f flow) {
 	defer func() { _ = secured.Close() }()
 	f.mtls = true
 	f.source = config.Workload{Namespace: peer.ID.Namespace, Name: peer.ID.ServiceAccount, Identity: peer.ID.String()}
-	switch peer.ALPN {
-	case tlsx.HTTP1:
+	switch {
+	case f.eitherHTTP:
+		p.mutualHTTP(ctx, secured, f)
+		return
+	case peer.ALPN == tlsx.HTTP1:
 		p.http(ctx, secured, f)
 		return
-	case tlsx.HTTP2:
+	case peer.ALPN == tlsx.HTTP2:
 		p.http2(ctx, secured, f)
 		return
 	}
 	f.protocol = string(f.destination.Protocol)
 	p.opaque(ctx, secured, f)
+}
+
+// mutualHTTP serves a sidecar that did not say in TLS which version of HTTP it speaks.
+func (p *Proxy) mutualHTTP(ctx context.Context, conn net.Conn, f flow) {
+	seen, verdict, err := detect.Sniff(conn, forward.DefaultIdle)
+	switch {
+	case err != nil || verdict.Kind == detect.Closed || verdict.Kind == detect.Silent:
+	case verdict.Kind == detect.HTTP2:
+		p.http2(ctx, seen, f)
+	default:
+		p.http(ctx, seen, f)
+	}
 }
 
 // plainText serves a connection from outside of the mesh.

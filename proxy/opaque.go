@@ -26,6 +26,7 @@ type flow struct {
 	destination *plan.Destination
 	protocol    string // for the record; empty: TCP
 	mtls        bool   // of the downstream connection
+	eitherHTTP  bool   // the client's TLS may carry HTTP of any version, whatever was agreed on
 	peer        string // downstream address, for inbound
 }
 
@@ -80,7 +81,10 @@ func (p *Proxy) silent(ctx context.Context, conn *detect.Conn, f flow) {
 func (p *Proxy) lateSpeaker(v detect.Verdict, f flow) func(context.Context, *detect.Conn, flow) {
 	switch {
 	case v.Kind == detect.TLS && f.direction == telemetry.Inbound && tlsx.Ours(v.ALPN):
-		return p.mutual // a sidecar whose first packet was lost
+		return func(ctx context.Context, conn *detect.Conn, f flow) { // a sidecar whose first packet was lost
+			f.eitherHTTP = tlsx.EitherHTTP(v.ALPN)
+			p.mutual(ctx, conn, f)
+		}
 	case v.Kind == detect.HTTP1 && f.destination.Protocol == config.Detect:
 		return func(ctx context.Context, conn *detect.Conn, f flow) { p.http(ctx, conn, f) }
 	case v.Kind == detect.HTTP2 && f.destination.Protocol == config.Detect:

@@ -77,8 +77,8 @@ type Protocol string
 // The protocols. Undeclared ports are detected by the proxy.
 const (
 	ProtocolUndeclared Protocol = ""
-	ProtocolHTTP       Protocol = "HTTP"  // HTTP/1.1, WebSocket included
-	ProtocolHTTP2      Protocol = "HTTP2" // prior-knowledge h2c, gRPC included
+	ProtocolHTTP       Protocol = "HTTP"  // of the version that the client speaks, WebSocket included
+	ProtocolHTTP2      Protocol = "HTTP2" // the endpoints get HTTP/2 by prior knowledge (h2c), gRPC included
 	ProtocolTLS        Protocol = "TLS"   // the application's own TLS: passed through
 	ProtocolTCP        Protocol = "TCP"   // opaque, server-first protocols included
 )

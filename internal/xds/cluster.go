@@ -21,6 +21,7 @@ const connectTimeout = 5 * time.Second
 // The protocols that sidecars offer each other in ALPN.
 const (
 	alpnHTTP1 = "leno-http/1.1"
+	alpnHTTP2 = "leno-h2"
 	alpnTCP   = "leno-tcp"
 )
 
@@ -45,9 +46,7 @@ func Cluster(m *mesh.Mesh, name string) *clusterv3.Cluster {
 		Metadata: metadata{}.set(KeyOrigin, origin(o)).
 			set(KeyCluster, fields{}.text("service", service).text("protocol", string(protocol))).proto(),
 	}
-	if speaksHTTP(protocol) {
-		c.TypedExtensionProtocolOptions = upstreamHTTP()
-	}
+	setHTTPVersion(c, protocol)
 	if ids := identities(endpoints); len(ids) > 0 {
 		c.TransportSocketMatches = transportSockets(ids, protocol)
 	}
@@ -67,14 +66,14 @@ func clusterFacts(m *mesh.Mesh, name string) (mesh.Origin, string, mesh.Protocol
 
 // inboundCluster hands a connection on to the address that it came in for.
 func inboundCluster() *clusterv3.Cluster {
-	return &clusterv3.Cluster{
+	c := &clusterv3.Cluster{
 		Name:                 InboundName,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 		ConnectTimeout:       durationpb.New(connectTimeout),
 		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
-
-		TypedExtensionProtocolOptions: upstreamHTTP(),
 	}
+	setHTTPVersion(c, mesh.ProtocolUndeclared)
+	return c
 }
 
 func identities(endpoints []mesh.Endpoint) []string {
@@ -90,13 +89,8 @@ func identities(endpoints []mesh.Endpoint) []string {
 
 // transportSockets are mutual TLS for endpoints whose metadata says so, and plain text for the others.
 func transportSockets(ids []string, protocol mesh.Protocol) []*clusterv3.Cluster_TransportSocketMatch {
-	// One cluster has one ALPN offer. Where the protocol is not declared, opaque is the one that is always right.
-	alpn := alpnTCP
-	if protocol == mesh.ProtocolHTTP {
-		alpn = alpnHTTP1
-	}
 	common := workloadTLS(ids)
-	common.AlpnProtocols = []string{alpn}
+	common.AlpnProtocols = alpnOffer(protocol)
 	return []*clusterv3.Cluster_TransportSocketMatch{
 		{
 			Name:  "mtls",

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -33,6 +34,7 @@ func connectionManager(name string) *hcmv3.HttpConnectionManager {
 
 		CommonHttpProtocolOptions:  fieldLimit(),
 		HttpProtocolOptions:        http1(),
+		Http2ProtocolOptions:       http2Options(),
 		MaxRequestHeadersKb:        wrapperspb.UInt32(maxHeadKB),
 		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
 		GenerateRequestId:          wrapperspb.Bool(false),
@@ -49,24 +51,6 @@ func http1() *corev3.Http1ProtocolOptions {
 func fieldLimit() *corev3.HttpProtocolOptions {
 	return &corev3.HttpProtocolOptions{MaxHeadersCount: wrapperspb.UInt32(maxFields)}
 }
-
-// upstreamHTTP speaks to backends in the version of HTTP that the client speaks.
-func upstreamHTTP() map[string]*anypb.Any {
-	limits := fieldLimit()
-	limits.MaxResponseHeadersKb = wrapperspb.UInt32(maxHeadKB)
-	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(&upstreamsv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: limits,
-		UpstreamProtocolOptions: &upstreamsv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
-			UseDownstreamProtocolConfig: &upstreamsv3.HttpProtocolOptions_UseDownstreamHttpConfig{
-				HttpProtocolOptions:  &corev3.Http1ProtocolOptions{EnableTrailers: true},
-				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
-			},
-		},
-	})}
-}
-
-// speaksHTTP tells whether requests of HTTP may go to a port.
-func speaksHTTP(p mesh.Protocol) bool { return p != mesh.ProtocolTCP && p != mesh.ProtocolTLS }
 
 const (
 	// retryOn are failures after which it is certain that no backend has begun to process a request.
@@ -85,4 +69,49 @@ func unprocessed() *routev3.RetryPolicy {
 		}},
 		HostSelectionRetryMaxAttempts: 5,
 	}
+}
+
+// httpOptionsKey is where a cluster says which version of HTTP its endpoints get.
+const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+// setHTTPVersion says which version of HTTP endpoints get: HTTP/2 where the port is declared so, what the client speaks where it is
+// declared as HTTP or not at all. Envoy's default would be HTTP/1.1 for everybody.
+func setHTTPVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
+	limits := fieldLimit()
+	limits.MaxResponseHeadersKb = wrapperspb.UInt32(maxHeadKB)
+	options := &upstreamsv3.HttpProtocolOptions{CommonHttpProtocolOptions: limits}
+	switch protocol {
+	case mesh.ProtocolHTTP2:
+		options.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2Options()},
+			},
+		}
+	case mesh.ProtocolHTTP, mesh.ProtocolUndeclared:
+		options.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+			UseDownstreamProtocolConfig: &upstreamsv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+				HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true}, Http2ProtocolOptions: http2Options(),
+			},
+		}
+	default:
+		return // no HTTP, as far as we can see
+	}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: pack(options)}
+}
+
+// http2Options let extended CONNECT through (RFC 8441), which is how HTTP/2 carries WebSocket.
+func http2Options() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{AllowConnect: true}
+}
+
+// alpnOffer is what the cluster's connections offer. A cluster has one offer for all. Where the protocol is not declared, opaque is
+// the one that is always right. Where it is HTTP of either version, which of them follows is seen by the first bytes.
+func alpnOffer(protocol mesh.Protocol) []string {
+	switch protocol {
+	case mesh.ProtocolHTTP:
+		return []string{alpnHTTP1, alpnHTTP2}
+	case mesh.ProtocolHTTP2:
+		return []string{alpnHTTP2}
+	}
+	return []string{alpnTCP}
 }

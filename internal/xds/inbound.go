@@ -47,7 +47,11 @@ func inbound(m *mesh.Mesh, who mesh.Name) *listenerv3.Listener {
 				ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&tlsinspectorv3.TlsInspector{})},
 			},
 		},
-		FilterChains: []*listenerv3.FilterChain{mutualTLS(inboundHTTP(), alpnHTTP1), mutualTLS(tcp(InboundName), alpnTCP)},
+		FilterChains: []*listenerv3.FilterChain{
+			mutualTLS(inboundHTTP(hcmv3.HttpConnectionManager_AUTO), alpnHTTP1),
+			mutualTLS(inboundHTTP(hcmv3.HttpConnectionManager_HTTP2), alpnHTTP2),
+			mutualTLS(tcp(InboundName), alpnTCP),
+		},
 		Metadata: metadata{}.set(KeyOrigin, origin(m.Settings.Origin)).
 			set(KeyWorkload, workload(w, w.Identity)).
 			set(KeyInbound, fields{"strict": structpb.NewBoolValue(strict)}.nested("protocols", protocols)).
@@ -60,8 +64,8 @@ func inbound(m *mesh.Mesh, who mesh.Name) *listenerv3.Listener {
 		return l
 	}
 	for _, port := range slices.Sorted(maps.Keys(w.Protocols)) {
-		if w.Protocols[port] == mesh.ProtocolHTTP {
-			chain := inboundHTTP()
+		if p := w.Protocols[port]; p == mesh.ProtocolHTTP || p == mesh.ProtocolHTTP2 {
+			chain := inboundHTTP(hcmv3.HttpConnectionManager_AUTO)
 			chain.FilterChainMatch = &listenerv3.FilterChainMatch{
 				DestinationPort: wrapperspb.UInt32(uint32(port)), TransportProtocol: "raw_buffer",
 			}
@@ -72,8 +76,11 @@ func inbound(m *mesh.Mesh, who mesh.Name) *listenerv3.Listener {
 	return l
 }
 
-func inboundHTTP() *listenerv3.FilterChain {
+// inboundHTTP passes requests on in the version that they came in. Envoy knows no name of ours in ALPN: where the name says HTTP/2,
+// codec must say so too.
+func inboundHTTP(codec hcmv3.HttpConnectionManager_CodecType) *listenerv3.FilterChain {
 	hcm := connectionManager(InboundName)
+	hcm.CodecType = codec
 	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: allTo(InboundName)}
 	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
 }

@@ -95,7 +95,7 @@ func (o outbound) listener() *listenerv3.Listener {
 	default:
 		l.ListenerFilters = []*listenerv3.ListenerFilter{httpInspector()}
 		chain := o.http()
-		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1"}}
+		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}}
 		l.FilterChains = []*listenerv3.FilterChain{chain}
 		l.DefaultFilterChain = tcp(o.cluster)
 	}
@@ -103,10 +103,7 @@ func (o outbound) listener() *listenerv3.Listener {
 }
 
 func (o outbound) http() *listenerv3.FilterChain {
-	hcm := connectionManager(o.name)
-	if o.protocol == mesh.ProtocolHTTP2 {
-		hcm.CodecType = hcmv3.HttpConnectionManager_HTTP2
-	}
+	hcm := connectionManager(o.name) // of either version: what the endpoints get is the cluster's business
 	if o.routes == "" {
 		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: allTo(o.cluster)}
 	} else {

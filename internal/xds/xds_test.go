@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -198,6 +200,42 @@ func TestCluster(t *testing.T) {
 	c := ask(t, shop(), web, xds.ClusterType, "shop/cart:80").Cluster
 	c.Version = ""
 	diff(t, c, &config.Cluster{Name: "shop/cart:80", Service: "shop/cart:80", Protocol: config.HTTP, Origin: config.Origin{Kind: "Service", Namespace: "shop", Name: "cart"}})
+}
+
+// TestHTTPVersion: what endpoints get, in our words and in the offer that Envoy would make them.
+func TestHTTPVersion(t *testing.T) {
+	m := shop()
+	for _, name := range []string{"db", "cart"} {
+		for _, p := range m.Services[mesh.Name{Namespace: "shop", Name: name}].Ports {
+			m.Endpoints[mesh.ServicePort{Name: mesh.Name{Namespace: "shop", Name: name}, Port: p.Number}] = []mesh.Endpoint{
+				{Address: addr("10.244.0.7:8080"), Ready: true, Serving: true, Workload: pod1, Identity: cartID},
+			}
+		}
+	}
+	for name, want := range map[string]struct {
+		version config.HTTPVersion
+		offer   []string
+	}{
+		"shop/cart:80": {config.SameHTTP, []string{"leno-http/1.1", "leno-h2"}},
+		"shop/cart:81": {config.SameHTTP, []string{"leno-tcp"}},
+		"shop/db:90":   {config.HTTP2Only, []string{"leno-h2"}},
+		"shop/db:443":  {config.SameHTTP, []string{"leno-tcp"}},
+		"shop/db:5432": {config.SameHTTP, []string{"leno-tcp"}},
+	} {
+		if got := ask(t, m, web, xds.ClusterType, name).Cluster.HTTP; got != want.version {
+			t.Errorf("%s: version %d, want %d", name, got, want.version)
+		}
+		c := xds.Message(m, web, xds.ClusterType, name).(*clusterv3.Cluster)
+		var tls tlsv3.UpstreamTlsContext
+		if err := c.GetTransportSocketMatches()[0].GetTransportSocket().GetTypedConfig().UnmarshalTo(&tls); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, tls.GetCommonTlsContext().GetAlpnProtocols(), want.offer)
+		opaque := name == "shop/db:443" || name == "shop/db:5432"
+		if has := len(c.GetTypedExtensionProtocolOptions()) > 0; has == opaque {
+			t.Errorf("%s: says which HTTP: %v", name, has)
+		}
+	}
 }
 
 func TestUnknown(t *testing.T) {

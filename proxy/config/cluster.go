@@ -31,9 +31,9 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		}
 		m.ignore(
 			4,  // connect_timeout: the proxy's own
-			36, // typed_extension_protocol_options: how our proxy treats HTTP, in Envoy's words
 			43, // transport_socket_matches: mutual TLS follows from each endpoint's identity
 		)
+		c.HTTP = m.httpVersion()
 		md := m.filterMetadata(25)
 		c.Origin = md.origin()
 		facts := md[keyCluster]

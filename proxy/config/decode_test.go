@@ -16,6 +16,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -152,6 +153,7 @@ func TestRefusals(t *testing.T) {
 		{L, change(validListener, `"filters": [`, `"filters": [{"name": "none"}, `), `has 2 filters`},
 		{L, change(validListener, `"filters": [`, `"filterChainMatch": {"serverNames": ["a"]}, "filters": [`), `filter_chain_match: field number 11`},
 		{L, change(validListener, `"name": "x"`, `"name": "x", "tcpBacklogSize": 5`), `field number 24`},
+		{L, change(validListener, `"rds": {`, `"http2ProtocolOptions": {"allowConnect": true, "maxConcurrentStreams": 5}, "rds": {`), `http2_protocol_options: field number 2`},
 		{C, change(validCluster, "EDS", "STRICT_DNS"), `Cluster "x": field type is 1`},
 		{C, change(validCluster, "LEAST_REQUEST", "RING_HASH"), `field lb_policy is 2`},
 		{C, change(validCluster, `"type"`, `"outlierDetection": {}, "type"`), `field number 19`},
@@ -168,6 +170,15 @@ func TestRefusals(t *testing.T) {
 		{L, change(validSNI, `"filterChains"`, `"defaultFilterChain": {"filters": [`+tcpFilter(`"cluster": "c"`)+`]}, "filterChains"`), `default_filter_chain: stands beside server names`},
 		{L, change(validSNI, "tls_inspector.v3.TlsInspector", "http_inspector.v3.HttpInspector"), `listener_filters[0]: is a "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"`},
 		{L, change(validSNI, `"TLS"`, `"TCP"`), `listener_filters[0]: is a`},
+		{C, httpCluster(`"autoConfig": {}`), `typed_extension_protocol_options[0].value: field auto_config is set`},
+		{C, httpCluster(``), `has not exactly one of explicit_http_config and use_downstream_protocol_config`},
+		{C, httpCluster(`"explicitHttpConfig": {}`), `explicit_http_config: has not exactly one of`},
+		{C, httpCluster(`"explicitHttpConfig": {"http3ProtocolOptions": {}}`), `explicit_http_config: field http3_protocol_options is set`},
+		{C, httpCluster(`"explicitHttpConfig": {"http2ProtocolOptions": {"maxConcurrentStreams": 5}}`), `http2_protocol_options: field number 2`},
+		{C, httpCluster(`"explicitHttpConfig": {"httpProtocolOptions": {"acceptHttp10": true}}`), `http_protocol_options: field number 2`},
+		{C, httpCluster(`"useDownstreamProtocolConfig": {"httpProtocolOptions": {}}`), `does not allow both HTTP/1.1 and HTTP/2`},
+		{C, httpCluster(`"useDownstreamProtocolConfig": {"httpProtocolOptions": {}, "http2ProtocolOptions": {}, "http3ProtocolOptions": {}}`), `field http3_protocol_options is set`},
+		{C, strings.Replace(httpCluster(`"explicitHttpConfig": {"http2ProtocolOptions": {}}`), `"envoy.extensions.upstreams`, `"x.envoy.extensions.upstreams`, 1), `is "x.envoy.extensions.upstreams`},
 		{E, change(validEDS, "10.0.0.1", "example.org"), `ClusterLoadAssignment "x": endpoints[0].lb_endpoints[0].endpoint.address.socket_address: is not an IP address`},
 		{E, change(validEDS, `"portValue": 80`, `"portValue": 0`), `port from 1`},
 		{E, change(validEDS, `"portValue": 80`, `"portValue": 80, "protocol": "UDP"`), `protocol is not TCP`},
@@ -230,6 +241,29 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := config.Decode("a.b.Thing", "x", "1", nil); err == nil {
 		t.Error("an unknown type was taken")
+	}
+}
+
+// httpCluster is a cluster with HttpProtocolOptions.
+func httpCluster(options string) string {
+	const name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	if options != "" {
+		options = ", " + options
+	}
+	return `{"name": "x", "type": "EDS", "lbPolicy": "LEAST_REQUEST", "typedExtensionProtocolOptions":
+		{"` + name + `": {"@type": "type.googleapis.com/` + name + `"` + options + `}}}`
+}
+
+func TestHTTPVersions(t *testing.T) {
+	for options, want := range map[string]config.HTTPVersion{
+		`"explicitHttpConfig": {"httpProtocolOptions": {}}`:                                                          config.HTTP1Only,
+		`"explicitHttpConfig": {"http2ProtocolOptions": {"allowConnect": true}}`:                                     config.HTTP2Only,
+		`"useDownstreamProtocolConfig": {"httpProtocolOptions": {}, "http2ProtocolOptions": {"allowConnect": true}}`: config.SameHTTP,
+	} {
+		r, err := config.Decode(config.ClusterType, "x", "1", encode(t, config.ClusterType, httpCluster(options)))
+		if err != nil || r.Cluster.HTTP != want {
+			t.Errorf("%s: %+v, %v, want %d", options, r.Cluster, err, want)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ func FuzzDecode(f *testing.F) {
 	for i, json := range seeds {
 		f.Add(uint8(i), "x", encode(f, seedTypes[i], json))
 	}
+	f.Add(uint8(2), "x", encode(f, config.ClusterType, httpCluster(`"explicitHttpConfig": {"http2ProtocolOptions": {}}`)))
 	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
 	f.Add(uint8(0), "udp/127.0.0.1:53", encode(f, config.ListenerType, validUDP))
 	f.Add(uint8(0), "x", encode(f, config.ListenerType, validSNI))

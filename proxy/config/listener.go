@@ -98,7 +98,7 @@ func (m *message) oneFilter() (string, *message) {
 
 func decodeManager(m *message, l *Listener) {
 	m.ignore(
-		1, // codec_type: follows from the listener's protocol
+		1, // codec_type: follows from the first bytes
 		2, // stat_prefix
 		// How this proxy treats HTTP, in Envoy's words:
 		8,  // http_protocol_options
@@ -115,6 +115,7 @@ func decodeManager(m *message, l *Listener) {
 		router.ignore(4) // suppress_envoy_headers
 		router.done()
 	}
+	m.http2Options(9)
 	if rds := m.sub(3, "rds"); rds != nil {
 		rds.ignore(1) // config_source: always the stream it came by
 		l.Routes = rds.text(2, "route_config_name")

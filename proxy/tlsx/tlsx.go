@@ -33,6 +33,12 @@ func Ours(offered []string) bool {
 	return slices.ContainsFunc(offered, func(name string) bool { return slices.Contains(protocols, name) })
 }
 
+// EitherHTTP tells that a client offers both versions of HTTP, as Envoy does where it passes on what its client speaks: it has one
+// offer for all connections to a cluster. What was agreed on then says nothing about what follows.
+func EitherHTTP(offered []string) bool {
+	return slices.Contains(offered, HTTP1) && slices.Contains(offered, HTTP2)
+}
+
 // Peer is who is at the other end of a connection and what it carries.
 type Peer struct {
 	ID   identity.ID
