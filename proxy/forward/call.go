@@ -238,6 +238,9 @@ func (x *call) finish() {
 		return
 	}
 	x.rec.Duration = time.Since(x.rec.Start)
+	if x.isCall && x.rec.GRPC == "" {
+		x.rec.GRPC = x.untold().String()
+	}
 	if x.srv.opts.Sink != nil {
 		x.srv.opts.Sink.Request(&x.rec)
 	}

@@ -41,9 +41,12 @@ func (x *call) fail(err error) {
 		x.answerText(fail.Of(kind).Status, kind, detail, unprocessed)
 	case x.isCall && x.toClient.empty():
 		x.text = fail.AppendText(x.text[:0], kind, x.who.Direction, detail)
-		x.conn.SendTrailers(x.id, x.statusFields(nil, fail.GRPC(kind)))
+		x.conn.SendTrailers(x.id, x.statusFields(nil, x.statusOf(kind)))
 		x.done()
 	default:
+		if x.isCall {
+			x.rec.GRPC = x.statusOf(kind).String()
+		}
 		// Half a response went out: only a reset tells the client so.
 		x.conn.Reset(x.id, code)
 		x.over = true
@@ -72,7 +75,7 @@ func (x *call) answerText(status int, kind fail.Kind, detail string, unprocessed
 		x.resp.Fields.Add(unprocessedName, []byte("connect"))
 	}
 	if x.isCall {
-		code := fail.GRPC(kind)
+		code := x.statusOf(kind)
 		if status != fail.Of(kind).Status {
 			code = grpc.FromHTTP(status)
 		}
@@ -83,6 +86,14 @@ func (x *call) answerText(status int, kind fail.Kind, detail string, unprocessed
 	}
 	x.resp.Fields.Add(contentType, plainText)
 	x.answer(status, x.text)
+}
+
+// statusOf is what a gRPC call is told of a failure.
+func (x *call) statusOf(kind fail.Kind) grpc.Status {
+	if kind == fail.UpstreamReset && x.resetCode != http2.NoError {
+		return grpc.FromReset(uint32(x.resetCode))
+	}
+	return fail.GRPC(kind)
 }
 
 // statusFields appends the outcome of a gRPC call; its message is x.text.
@@ -131,7 +142,7 @@ func (x *call) answer(status int, text []byte) {
 	x.flush()
 }
 
-// callStatus records the outcome of a gRPC call.
+// callStatus records the outcome of a gRPC call, if fields tell it.
 func (x *call) callStatus(fields msg.Fields) {
 	if !x.isCall {
 		return
@@ -139,7 +150,13 @@ func (x *call) callStatus(fields msg.Fields) {
 	value, _ := fields.Get("grpc-status")
 	if status, ok := grpc.ParseStatus(value); ok {
 		x.rec.GRPC = status.String()
-	} else {
-		x.rec.GRPC = grpc.Unknown.String()
 	}
+}
+
+// untold is the outcome of a gRPC call that nobody told it.
+func (x *call) untold() grpc.Status {
+	if x.rec.Flag == fail.Of(fail.ClientGone).Flag {
+		return grpc.Cancelled
+	}
+	return grpc.FromHTTP(x.rec.Code)
 }

@@ -348,6 +348,7 @@ func (b *plainBackend) give(p []byte, end bool) bool {
 	}
 	if trailers := b.body.chunks.Trailers; end {
 		x.plain = nil
+		x.callStatus(trailers)
 		x.closing = keepFields(x.closing, trailers)
 	}
 	x.toClient.add(p)

@@ -94,6 +94,22 @@ func FromHTTP(status int) Status {
 	return Unknown
 }
 
+// FromReset is the status of a call whose stream was reset with a code of HTTP/2 (gRPC over HTTP/2, "Errors"), with one exception:
+// INTERNAL_ERROR also stands for a connection that was lost, so it means that trying again may help.
+func FromReset(code uint32) Status {
+	switch code {
+	case 0x2, 0x7: // INTERNAL_ERROR, REFUSED_STREAM
+		return Unavailable
+	case 0x8: // CANCEL
+		return Cancelled
+	case 0xb: // ENHANCE_YOUR_CALM
+		return ResourceExhausted
+	case 0xc: // INADEQUATE_SECURITY
+		return PermissionDenied
+	}
+	return Internal
+}
+
 // ParseStatus reads a grpc-status; false when it is none.
 func ParseStatus(value []byte) (Status, bool) {
 	n := 0
