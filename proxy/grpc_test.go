@@ -1,0 +1,475 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+)
+
+// backend is a gRPC service whose methods do what they are asked for.
+type backend struct {
+	testpb.UnimplementedTestServiceServer
+	name  string
+	calls atomic.Int64
+	// hold, if set, keeps unary calls until they may go on.
+	hold func(context.Context) error
+	// gone has an element for each call whose context has ended before it.
+	gone chan error
+}
+
+// serve starts the backend and returns its address.
+func (b *backend) serve(t *testing.T, opts ...grpc.ServerOption) netip.AddrPort {
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	opts = append(opts, grpc.MaxRecvMsgSize(16<<20))
+	s := grpc.NewServer(opts...)
+	testpb.RegisterTestServiceServer(s, b)
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Stop)
+	return must(netip.ParseAddrPort(l.Addr().String()))
+}
+
+// UnaryCall answers with the payload, or with the status that was asked for.
+func (b *backend) UnaryCall(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	b.calls.Add(1)
+	if b.hold != nil {
+		if err := b.hold(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s := r.GetResponseStatus(); s != nil {
+		return nil, status.Error(codes.Code(s.GetCode()), s.GetMessage())
+	}
+	return &testpb.SimpleResponse{Payload: r.GetPayload(), ServerId: b.name}, nil
+}
+
+// StreamingInputCall adds up what it gets.
+func (b *backend) StreamingInputCall(s grpc.ClientStreamingServer[testpb.StreamingInputCallRequest, testpb.StreamingInputCallResponse]) error {
+	size := 0
+	for {
+		r, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return s.SendAndClose(&testpb.StreamingInputCallResponse{AggregatedPayloadSize: int32(size)})
+		}
+		if err != nil {
+			return err
+		}
+		size += len(r.GetPayload().GetBody())
+	}
+}
+
+// StreamingOutputCall sends what was asked for.
+func (b *backend) StreamingOutputCall(r *testpb.StreamingOutputCallRequest, s grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	for _, p := range r.GetResponseParameters() {
+		if err := s.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, p.GetSize())}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FullDuplexCall sends each message back until the client ends.
+func (b *backend) FullDuplexCall(s grpc.BidiStreamingServer[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse]) error {
+	for {
+		r, err := s.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			if b.gone != nil {
+				b.gone <- s.Context().Err()
+			}
+			return err
+		}
+		if err := s.Send(&testpb.StreamingOutputCallResponse{Payload: r.GetPayload()}); err != nil {
+			return err
+		}
+	}
+}
+
+// stub is a client of what is behind a pod's destination, and counts its connections.
+func (p *pod) stub(to netip.AddrPort) (testpb.TestServiceClient, *atomic.Int64) {
+	var dials atomic.Int64
+	conn := must(grpc.NewClient("passthrough:///cart.shop:80", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)),
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			dials.Add(1)
+			return p.tryDial(to)
+		})))
+	p.t.Cleanup(func() { _ = conn.Close() })
+	return testpb.NewTestServiceClient(conn), &dials
+}
+
+func payload(size int) *testpb.Payload {
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte(i * 7)
+	}
+	return &testpb.Payload{Body: body}
+}
+
+// callPair is a client's pod and a backend's, with sidecars and mutual TLS between them.
+func callPair(t *testing.T, b *backend, opts ...grpc.ServerOption) (web, cart *pod, client testpb.TestServiceClient) {
+	m := newMesh(t)
+	cart = m.pod("cart", b.serve(t, opts...), nil)
+	web = m.pod("web", netip.AddrPort{}, nil)
+	web.knows(cartService, config.HTTP2, cart.endpoint())
+	client, _ = web.stub(cartService)
+	return web, cart, client
+}
+
+// recorded waits for a call's record at a pod.
+func (p *pod) recorded(method string, want func(telemetry.Request) bool) telemetry.Request {
+	p.t.Helper()
+	return wait(p.t, &p.records, func() []telemetry.Request { return p.records.requests }, func(r telemetry.Request) bool {
+		return strings.HasSuffix(r.Path, "/"+method) && want(r)
+	})
+}
+
+func limited(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestCalls(t *testing.T) {
+	web, cart, client := callPair(t, &backend{})
+	ctx := limited(t)
+	const big = 8 << 20
+	for _, size := range []int{0, 1, 100_000, big} {
+		r, err := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: payload(size)})
+		if err != nil || string(r.GetPayload().GetBody()) != string(payload(size).GetBody()) {
+			t.Fatalf("%d bytes: %d back, %v", size, len(r.GetPayload().GetBody()), err)
+		}
+	}
+
+	in := must(client.StreamingInputCall(ctx))
+	for range 100 {
+		if err := in.Send(&testpb.StreamingInputCallRequest{Payload: payload(10_000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sum, err := in.CloseAndRecv(); err != nil || sum.GetAggregatedPayloadSize() != 1_000_000 {
+		t.Errorf("client streaming: %v, %v", sum, err)
+	}
+
+	var ask testpb.StreamingOutputCallRequest
+	for range 100 {
+		ask.ResponseParameters = append(ask.ResponseParameters, &testpb.ResponseParameters{Size: 10_000})
+	}
+	out := must(client.StreamingOutputCall(ctx, &ask))
+	for i := range 100 {
+		if m, err := out.Recv(); err != nil || len(m.GetPayload().GetBody()) != 10_000 {
+			t.Fatalf("server streaming: message %d: %v", i, err)
+		}
+	}
+	if _, err := out.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("server streaming ends with %v", err)
+	}
+
+	both := must(client.FullDuplexCall(ctx))
+	for i := range 100 {
+		if err := both.Send(&testpb.StreamingOutputCallRequest{Payload: payload(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := both.Recv(); err != nil || len(m.GetPayload().GetBody()) != i {
+			t.Fatalf("bidi: message %d: %v", i, err)
+		}
+	}
+	_ = both.CloseSend()
+	if _, err := both.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("bidi ends with %v", err)
+	}
+	for _, method := range []string{"UnaryCall", "StreamingInputCall", "StreamingOutputCall", "FullDuplexCall"} {
+		for _, p := range []*pod{web, cart} {
+			r := p.recorded(method, func(telemetry.Request) bool { return true })
+			if r.Protocol != "gRPC" || r.GRPC != "0" || r.Code != 200 || r.Flag != "" || !r.MTLS {
+				t.Errorf("%s at %s: %+v", method, p.name, r)
+			}
+		}
+	}
+}
+
+func TestStatusIsRecorded(t *testing.T) {
+	web, cart, client := callPair(t, &backend{})
+	const text = "not ☺ yet\n100%"
+	_, err := client.UnaryCall(limited(t), &testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.FailedPrecondition), Message: text}})
+	if s := status.Convert(err); s.Code() != codes.FailedPrecondition || s.Message() != text {
+		t.Errorf("%v", err)
+	}
+	for _, p := range []*pod{web, cart} {
+		if r := p.recorded("UnaryCall", func(telemetry.Request) bool { return true }); r.GRPC != "9" || r.Code != 200 || r.Flag != "" {
+			t.Errorf("%s: %+v", p.name, r)
+		}
+	}
+}
+
+// TestDeadlines: a backend that ignores the deadline does not hold its client, nor is it left with work that nobody waits for.
+func TestDeadlines(t *testing.T) {
+	cancelled := make(chan struct{})
+	app := app2(t, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		close(cancelled)
+	})
+	web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+	web.knows(cartService, config.HTTP2, config.Endpoint{Address: app})
+	// Not a gRPC client, which would see to the deadline itself.
+	r := request(t, "POST", "/s/Method", nil)
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Header.Set("Grpc-Timeout", "100m")
+	begin := time.Now()
+	resp, _ := do(t, client2(web, cartService), r)
+	if resp.StatusCode != 200 || resp.Header.Get("Grpc-Status") != "4" || !strings.HasPrefix(resp.Header.Get("Grpc-Message"), "leno outbound: the request took longer") {
+		t.Errorf("%d, %v", resp.StatusCode, resp.Header)
+	}
+	if d := time.Since(begin); d < 100*time.Millisecond {
+		t.Errorf("after %v", d)
+	}
+	select {
+	case <-cancelled:
+	case <-time.After(10 * time.Second):
+		t.Error("the backend was not told")
+	}
+	if r := web.recorded("Method", func(telemetry.Request) bool { return true }); r.GRPC != "4" || r.Flag != "request_timeout" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDeadlineOfAClient(t *testing.T) {
+	ended := make(chan error, 1)
+	web, _, client := callPair(t, &backend{hold: func(ctx context.Context) error {
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return ctx.Err()
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("%v", err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the backend goes on")
+	}
+	// Either was first, the client's clock or the proxy's.
+	if r := web.recorded("UnaryCall", func(telemetry.Request) bool { return true }); r.GRPC != "4" && r.GRPC != "1" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestCancellationReachesTheBackend(t *testing.T) {
+	b := &backend{gone: make(chan error, 1)}
+	web, cart, client := callPair(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := must(client.FullDuplexCall(ctx))
+	if err := s.Send(&testpb.StreamingOutputCallRequest{Payload: payload(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	select {
+	case err := <-b.gone:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the backend was not told")
+	}
+	for _, p := range []*pod{web, cart} {
+		if r := p.recorded("FullDuplexCall", func(telemetry.Request) bool { return true }); r.GRPC != "1" || r.Flag != "client_gone" {
+			t.Errorf("%s: %+v", p.name, r)
+		}
+	}
+}
+
+// TestOwnFailures: what the proxy answers by itself is a status that gRPC clients understand.
+func TestOwnFailures(t *testing.T) {
+	hanging := app2(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	closed := must(net.Listen("tcp", "127.0.0.1:0"))
+	nobody := must(netip.ParseAddrPort(closed.Addr().String()))
+	_ = closed.Close()
+	to := func(cluster string, timeout time.Duration) []config.Entry {
+		return []config.Entry{{Action: &config.Action{Timeout: timeout, Backends: []config.Backend{{Cluster: cluster, Weight: 1}}}}}
+	}
+	for name, c := range map[string]struct {
+		entries  []config.Entry
+		endpoint []config.Endpoint
+		code     codes.Code
+		says     string
+		flag     string
+	}{
+		"no endpoint":   {to(cartService.String(), 0), nil, codes.Unavailable, "no endpoint is ready: " + cartService.String(), "no_endpoints"},
+		"nobody there":  {to(cartService.String(), 0), []config.Endpoint{{Address: nobody}}, codes.Unavailable, "connecting to the backend failed: " + nobody.String(), "connect_failed"},
+		"no route":      {[]config.Entry{{Match: config.Match{PathKind: config.PathExact, Path: "/x"}, Action: &config.Action{}}}, nil, codes.Unimplemented, "no route matches", "no_route"},
+		"no backend":    {[]config.Entry{{Action: &config.Action{}}}, nil, codes.Unknown, "the route has no valid backend", "bad_backend"},
+		"invalid route": {[]config.Entry{{Action: &config.Action{Fail: &config.Failure{Status: 500, Reason: "☺ 100%"}}}}, nil, codes.Unknown, "the route is not valid: ☺ 100%", "bad_route"},
+		"timeout":       {to(cartService.String(), 50*time.Millisecond), []config.Endpoint{{Address: hanging}}, codes.DeadlineExceeded, "the request took longer than its timeout", "request_timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+			web.knows(cartService, config.HTTP2, c.endpoint...)
+			web.routes(cartService, c.entries)
+			client, _ := web.stub(cartService)
+			_, err := client.UnaryCall(limited(t), &testpb.SimpleRequest{})
+			if s := status.Convert(err); s.Code() != c.code || s.Message() != "leno outbound: "+c.says {
+				t.Errorf("%v, want %v with %q", err, c.code, c.says)
+			}
+			if r := web.recorded("UnaryCall", func(telemetry.Request) bool { return true }); r.Flag != c.flag || r.GRPC != fmt.Sprint(uint32(c.code)) || r.Code != 200 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// routes gives a destination a table.
+func (p *pod) routes(to netip.AddrPort, entries []config.Entry) {
+	p.control.change(func(cfg *config.Config) {
+		tables := map[string]*config.RouteTable{}
+		for n, table := range cfg.Routes {
+			tables[n] = table
+		}
+		tables["table"] = &config.RouteTable{Name: "table", Entries: entries}
+		cfg.Routes = tables
+		l := *p.control.answers[to]
+		l.Routes = "table"
+		p.control.answers[to] = &l
+	})
+}
+
+// TestResets: what a backend ends its stream with becomes the status that gRPC has for it.
+func TestResets(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		code   codes.Code
+	}{
+		"before the answer": {func(http.ResponseWriter) {}, codes.Unavailable},
+		"within it": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/grpc")
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+		}, codes.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := app2(t, func(w http.ResponseWriter, _ *http.Request) {
+				c.answer(w)
+				panic(http.ErrAbortHandler) // RST_STREAM with INTERNAL_ERROR
+			})
+			web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+			web.knows(cartService, config.HTTP2, config.Endpoint{Address: app})
+			client, _ := web.stub(cartService)
+			_, err := client.UnaryCall(limited(t), &testpb.SimpleRequest{})
+			if s := status.Convert(err); s.Code() != c.code || !strings.HasPrefix(s.Message(), "leno outbound: the backend closed") {
+				t.Errorf("%v", err)
+			}
+			if r := web.recorded("UnaryCall", func(telemetry.Request) bool { return true }); r.GRPC != "14" || r.Flag != "upstream_reset" {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// TestPlainAnswers: a backend that is not of gRPC still gives calls an outcome.
+func TestPlainAnswers(t *testing.T) {
+	for _, version := range []config.HTTPVersion{config.HTTP2Only, config.HTTP1Only} {
+		app := app2(t, http.NotFound)
+		web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+		web.knows(cartService, config.HTTP2, config.Endpoint{Address: app})
+		web.control.change(func(c *config.Config) { c.Clusters[cartService.String()].HTTP = version })
+		client, _ := web.stub(cartService)
+		if _, err := client.UnaryCall(limited(t), &testpb.SimpleRequest{}); status.Code(err) != codes.Unimplemented {
+			t.Errorf("%v", err)
+		}
+		if r := web.recorded("UnaryCall", func(telemetry.Request) bool { return true }); r.GRPC != "12" || r.Code != 404 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestManyCalls: more calls at once than the backend takes on one connection, or the proxy from a client.
+func TestManyCalls(t *testing.T) {
+	const calls, together = 500, 200
+	var arrived atomic.Int64
+	open := make(chan struct{})
+	b := &backend{hold: func(ctx context.Context) error {
+		if arrived.Add(1) == together {
+			close(open)
+		}
+		select {
+		case <-open:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}}
+	m := newMesh(t)
+	cart := m.pod("cart", b.serve(t, grpc.MaxConcurrentStreams(50)), nil)
+	web := m.pod("web", netip.AddrPort{}, nil)
+	web.knows(cartService, config.HTTP2, cart.endpoint())
+	client, dials := web.stub(cartService)
+	ctx := limited(t)
+	var wg sync.WaitGroup
+	for range calls {
+		wg.Go(func() {
+			if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: payload(100)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := b.calls.Load(); n != calls || dials.Load() != 1 {
+		t.Errorf("%d calls arrived, over %d connections of the client", n, dials.Load())
+	}
+}
+
+// TestCallsAreBalanced: one connection of a client, and each call goes its own way.
+func TestCallsAreBalanced(t *testing.T) {
+	const calls = 400
+	web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+	web.knows(cartService, config.HTTP2)
+	backends := []*backend{{name: "a"}, {name: "b"}, {name: "c"}}
+	weights := []uint32{50, 30, 20}
+	var action config.Action
+	for i, b := range backends {
+		at := netip.AddrPortFrom(netip.MustParseAddr("10.96.1.1"), uint16(80+i))
+		web.knows(at, config.HTTP2, config.Endpoint{Address: b.serve(t)})
+		action.Backends = append(action.Backends, config.Backend{Cluster: at.String(), Weight: weights[i]})
+	}
+	web.routes(cartService, []config.Entry{{Action: &action}})
+	client, dials := web.stub(cartService)
+	ctx := limited(t)
+	for range calls {
+		if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, b := range backends {
+		// Five standard deviations of a binomial distribution are 50 calls at most.
+		if want := calls * int64(weights[i]) / 100; b.calls.Load() < want-50 || b.calls.Load() > want+50 {
+			t.Errorf("%s got %d of %d calls, want about %d", b.name, b.calls.Load(), calls, want)
+		}
+	}
+	if dials.Load() != 1 {
+		t.Errorf("%d connections", dials.Load())
+	}
+}
