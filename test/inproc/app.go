@@ -42,7 +42,10 @@ type App struct {
 // Requests is how many requests it has got.
 func (a *App) Requests() int64 { return a.requests.Load() }
 
-func startApp(t testing.TB, pod *local.Pod, spec sidecar.Spec) *App {
+// Serve begins to serve a listener; the function it returns ends that.
+type Serve func(net.Listener) (stop func())
+
+func startApp(t testing.TB, pod *local.Pod, spec sidecar.Spec, serve func(owner string) Serve) *App {
 	t.Helper()
 	a := &App{pod: pod}
 	for _, port := range pod.Ports {
@@ -54,6 +57,12 @@ func startApp(t testing.TB, pod *local.Pod, spec sidecar.Spec) *App {
 			t.Cleanup(func() { listener.Close() })
 			go greet(listener)
 			continue
+		}
+		if serve != nil {
+			if own := serve(pod.Owner); own != nil {
+				t.Cleanup(own(listener))
+				continue
+			}
 		}
 		server := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
 		t.Cleanup(func() { server.Close() })

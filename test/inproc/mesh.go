@@ -34,6 +34,8 @@ const patience = 20 * time.Second
 type Options struct {
 	// Lifetime of workload certificates; 0 is a day.
 	Lifetime time.Duration
+	// App chooses another application than the usual one for the pods of a Deployment; nil: none. It may return nil, too.
+	App func(deployment string) Serve
 }
 
 // Mesh is a running mesh.
@@ -220,7 +222,7 @@ func (m *Mesh) startPod(planned *local.Pod) {
 	m.tokens[planned.Name] = spec.Token
 	pod := &Pod{Pod: planned, Records: &Records{}, spec: spec}
 	if planned.Runs() {
-		pod.App = startApp(m.T, planned, spec)
+		pod.App = startApp(m.T, planned, spec, m.options.App)
 	}
 	var err error
 	pod.Sidecar, err = sidecar.New(spec, sidecar.Options{
