@@ -34,6 +34,8 @@ type call struct {
 	ending   bool // the response is complete but for what is in toClient
 	closing  msg.Fields
 	headSent bool
+	tunnel   bool // protocols were switched: the client's way may outlive the backend's
+	heardAll bool // of a tunnel: the backend's way has ended, and the client knows
 	over     bool // to be freed by leave
 
 	// Towards the backend.
@@ -132,6 +134,7 @@ func (x *call) clear() {
 	x.toClient.reset()
 	x.toBackend.reset()
 	x.ending, x.headSent, x.over, x.whole, x.heard, x.reused = false, false, false, false, false, false
+	x.tunnel, x.heardAll = false, false
 	x.closing, x.trailers = x.closing[:0], x.trailers[:0]
 	x.up, x.upID, x.plain, x.given, x.paid = nil, 0, nil, 0, 0
 	x.req.Reset()

@@ -135,6 +135,7 @@ func (x *call) push() {
 	if x.whole && len(x.trailers) > 0 && x.toBackend.empty() {
 		x.up.SendTrailers(x.upID, x.trailers)
 	}
+	x.endTunnel()
 }
 
 // consume gives the client window for what is on its way to the backend, once for each octet, however often that is sent.
@@ -188,6 +189,10 @@ func (x *call) respond(r *msg.Response, end bool) {
 	}
 	x.rec.Code = r.Status
 	x.headSent = true
+	if x.req.Upgrade != nil && r.Status < 300 {
+		x.tunnel = true
+		x.until, x.deadline = time.Time{}, time.Time{} // they were for the answer
+	}
 	if end {
 		x.callStatus(r.Fields)
 	}
@@ -238,6 +243,9 @@ func (f *fromBackend) Trailers(token uint32, fields msg.Fields) {
 
 // flush sends what waits for the client.
 func (x *call) flush() {
+	if x.heardAll {
+		return
+	}
 	for end := x.ending && len(x.closing) == 0; ; {
 		first := x.toClient.first()
 		n := x.conn.Send(x.id, first, end && x.toClient.only())
@@ -262,13 +270,27 @@ func (x *call) flush() {
 }
 
 // done ends the call after a complete response. What is still under way of the request is not wanted by anybody (RFC 9113
-// section 8.1).
+// section 8.1), but in a tunnel.
 func (x *call) done() {
+	if x.tunnel && !x.askedAll() {
+		x.heardAll = true
+		return
+	}
 	if !x.whole && x.id != 0 {
 		x.conn.Reset(x.id, http2.NoError)
 	}
 	x.drop(http2.NoError)
 	x.over = true
+}
+
+// askedAll tells that all of the request is on its way to the backend.
+func (x *call) askedAll() bool { return x.whole && x.toBackend.empty() }
+
+// endTunnel ends a call whose backend had nothing more to say, when the client has not either.
+func (x *call) endTunnel() {
+	if x.heardAll && x.askedAll() {
+		x.done()
+	}
 }
 
 // Reset: the backend's stream is over before it was complete.
@@ -278,8 +300,12 @@ func (f *fromBackend) Reset(token uint32, code http2.Code, unprocessed bool) {
 		return
 	}
 	defer x.leave()
-	x.up = nil
-	if x.ending {
+	x.up, x.tunnel = nil, false
+	switch {
+	case x.heardAll:
+		x.done()
+		return
+	case x.ending:
 		return // the response is here as a whole
 	}
 	// A connection that ended under an idempotent request, without a byte of the answer, had in all likelihood been closed before

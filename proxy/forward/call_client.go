@@ -144,7 +144,7 @@ func (f *fromClient) Data(token uint32, p []byte, end bool) {
 	x.rec.BytesIn += int64(len(p))
 	x.whole = end
 	x.keepBody(p)
-	if x.ending || x.headSent && x.up == nil && x.plain == nil {
+	if x.ending && !x.tunnel || x.headSent && x.up == nil && x.plain == nil {
 		x.consume(len(p)) // answered already: nobody wants it
 		return
 	}
@@ -167,6 +167,7 @@ func (f *fromClient) Data(token uint32, p []byte, end bool) {
 	if n < len(p) {
 		x.toBackend.add(p[n:])
 	}
+	x.endTunnel()
 }
 
 // Trailers end the request.
@@ -194,7 +195,9 @@ func (f *fromClient) Reset(token uint32, _ http2.Code, _ bool) {
 		return
 	}
 	defer x.leave()
-	x.rec.Flag = fail.Of(fail.ClientGone).Flag
+	if !x.heardAll { // after the backend's end, this is one way to say the same
+		x.rec.Flag = fail.Of(fail.ClientGone).Flag
+	}
 	x.drop(http2.Cancel)
 	x.over = true
 }

@@ -29,6 +29,7 @@ type plainBackend struct {
 	out     []byte
 	body    body // of the response; its chunks hold the trailers
 	head    bool
+	upgrade bool
 	pumping chan struct{} // closed when the body is sent
 	written bool          // all of it was
 }
@@ -128,7 +129,7 @@ func (b *plainBackend) failed(err error) {
 // begin writes the request's head. The call's lock is held.
 func (b *plainBackend) begin() {
 	x := b.x
-	b.head = x.rec.Method == "HEAD"
+	b.head, b.upgrade = x.rec.Method == "HEAD", x.req.Upgrade != nil
 	req := x.req
 	req.Fields = joinCookies(x.req.Fields)
 	if x.whole && req.Body.Kind == msg.Chunked && len(x.trailers) == 0 {
@@ -257,8 +258,12 @@ func (b *plainBackend) respond() (reusable bool, err error) {
 		}
 		b.in.consume(end)
 		scanned = 0
-		if resp.Status == 101 {
+		switch {
+		case resp.Status == 101:
 			return false, b.tunnel(&resp)
+		case b.upgrade && resp.Status >= 200 && resp.Status < 300:
+			// In HTTP/2 it would say that protocols were switched.
+			return false, &fail.Error{Kind: fail.UpstreamGarbage, Detail: "it did not switch protocols"}
 		}
 		b.body.reset()
 		b.body.expect(resp.Body)
@@ -347,7 +352,9 @@ func (b *plainBackend) give(p []byte, end bool) bool {
 		return true
 	}
 	if trailers := b.body.chunks.Trailers; end {
-		x.plain = nil
+		if !x.tunnel {
+			x.plain = nil
+		}
 		x.callStatus(trailers)
 		x.closing = keepFields(x.closing, trailers)
 	}
@@ -369,6 +376,12 @@ func (b *plainBackend) tunnel(resp *msg.Response) error {
 		if err := b.piece(); err != nil {
 			return err
 		}
+	}
+	<-b.pumping // the client's way ends on its own
+	if x := b.x; x.enterBackend(b.token) {
+		x.tunnel = false // or cannot go on: then the client must hear of it
+		x.done()
+		x.leave()
 	}
 	return nil
 }

@@ -27,6 +27,9 @@ func (s *session) forward2(c *plan.Cluster) error {
 	if err != nil {
 		return err
 	}
+	if !http1.IsToken(x.req.Upgrade) {
+		x.req.Upgrade = nil // no name in HTTP/2, like "foo/2" and lists; a server may ignore it (RFC 9110 section 7.8)
+	}
 	var accept []byte
 	if x.req.Upgrade != nil {
 		accept = webSocketKey(&x.req.Fields)
@@ -244,7 +247,7 @@ func (s *session) answer2(a *asked, accept []byte) error {
 			l.Response(resp)
 		}
 	}
-	if x.req.Upgrade != nil && resp.Status == 200 {
+	if x.req.Upgrade != nil && resp.Status < 300 {
 		return s.tunnel2(a, resp, accept)
 	}
 	s.frame2(resp)
