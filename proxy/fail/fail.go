@@ -139,19 +139,3 @@ func AppendText(dst []byte, k Kind, direction telemetry.Direction, detail string
 	}
 	return append(dst, '\n')
 }
-
-// Reason is the reason phrase of a status that the proxy answers with.
-func Reason(status int) string {
-	if r, ok := reasons[status]; ok {
-		return r
-	}
-	return "Error"
-}
-
-var reasons = map[int]string{
-	200: "OK", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect", 308: "Permanent Redirect",
-	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-	413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed", 429: "Too Many Requests",
-	431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
-	503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
-}

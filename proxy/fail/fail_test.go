@@ -20,7 +20,7 @@ func TestTableIsComplete(t *testing.T) {
 			t.Errorf("kinds %d and %d have the flag %s", k, other, e.Flag)
 		}
 		flags[e.Flag] = k
-		if e.Status != 0 && Reason(e.Status) == "Error" {
+		if e.Status != 0 && Reason(e.Status) == "" {
 			t.Errorf("status %d has no reason phrase", e.Status)
 		}
 		if e.Status == 0 && k != ClientGone && k != NoHello && k != NoServerName { // these are of connections
@@ -47,5 +47,13 @@ func TestText(t *testing.T) {
 	got := string(AppendText(nil, HeadTooLarge, telemetry.Inbound, "more than 200 header fields"))
 	if want := "leno inbound: request header too large: more than 200 header fields\n"; got != want {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestReason(t *testing.T) {
+	for status, want := range map[int]string{103: "Early Hints", 415: "Unsupported Media Type", 299: ""} {
+		if got := Reason(status); got != want {
+			t.Errorf("%d: %q", status, got)
+		}
 	}
 }
