@@ -85,7 +85,11 @@ func explain(out io.Writer, e engine, q question) error {
 	}
 	fmt.Fprintf(out, "%s %s from namespace %s\n", q.method, q.target, client.Namespace)
 	if listener.Listener.Routes == "" {
-		fmt.Fprintf(out, "no route is attached to %s:%d: the request goes to its own endpoints\n", name, port)
+		version, err := e.version(client, listener.Listener.Cluster)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "no route is attached to %s:%d: the request goes to its own endpoints%s\n", name, port, version)
 		return e.printEndpoints(out, client, listener.Listener.Cluster, "  ")
 	}
 	routes, err := e.resource(client, xds.RouteType, listener.Listener.Routes)
@@ -163,7 +167,11 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 			fmt.Fprintf(out, "  %5.1f%%  nowhere: the answer is %d, %s\n", share, backend.Fail.Status, backend.Fail.Reason)
 			continue
 		}
-		fmt.Fprintf(out, "  %5.1f%%  %s\n", share, backend.Cluster)
+		version, err := e.version(client, backend.Cluster)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  %5.1f%%  %s%s\n", share, backend.Cluster, version)
 		if err := e.printEndpoints(out, client, backend.Cluster, "          "); err != nil {
 			return err
 		}
@@ -172,6 +180,18 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 		fmt.Fprintf(out, "within %s\n", action.Timeout)
 	}
 	return nil
+}
+
+// version says which HTTP a cluster's endpoints get; nothing where that is what the client speaks.
+func (e engine) version(client mesh.Name, cluster string) (string, error) {
+	r, err := e.resource(client, xds.ClusterType, cluster)
+	if err != nil || r.Cluster.HTTP == config.SameHTTP {
+		return "", err
+	}
+	if r.Cluster.HTTP == config.HTTP2Only {
+		return ", in HTTP/2", nil
+	}
+	return ", in HTTP/1.1", nil
 }
 
 func (e engine) printEndpoints(out io.Writer, client mesh.Name, cluster, indent string) error {
