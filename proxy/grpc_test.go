@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -248,6 +249,63 @@ func TestDeadlines(t *testing.T) {
 		t.Error("the backend was not told")
 	}
 	if r := web.recorded("Method", func(telemetry.Request) bool { return true }); r.GRPC != "4" || r.Flag != "request_timeout" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestDeadlineWithinAnAnswer: what came before the deadline reaches the client, and then the status.
+func TestDeadlineWithinAnAnswer(t *testing.T) {
+	app := app2(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		_, _ = w.Write([]byte("\x00\x00\x00\x00\x00")) // an empty message
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+	web.knows(cartService, config.HTTP2, config.Endpoint{Address: app})
+	r := request(t, "POST", "/s/Method", nil)
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Header.Set("Grpc-Timeout", "100000u")
+	resp, body := do(t, client2(web, cartService), r)
+	if resp.StatusCode != 200 || len(body) != 5 || resp.Trailer.Get("Grpc-Status") != "4" || !strings.HasPrefix(resp.Trailer.Get("Grpc-Message"), "leno outbound: ") {
+		t.Errorf("%d, %q, %v", resp.StatusCode, body, resp.Trailer)
+	}
+	web.recorded("Method", func(r telemetry.Request) bool { return r.GRPC == "4" && r.Flag == "request_timeout" })
+}
+
+// TestTimeoutsAreToldApart: what ended a second attempt is named, not what would have ended the first.
+func TestTimeoutsAreToldApart(t *testing.T) {
+	var streams atomic.Int64
+	app := tcpApp(t, func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		s := newStream2(conn)
+		s.heads = func(id uint32, _ http.Header) error {
+			if streams.Add(1) == 1 {
+				time.AfterFunc(200*time.Millisecond, func() {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					_ = s.framer.WriteRSTStream(id, http2.ErrCodeRefusedStream)
+				})
+			}
+			return nil
+		}
+		if err := s.framer.WriteSettings(); err == nil {
+			_ = s.read()
+		}
+	})
+	web := newMesh(t).pod("web", netip.AddrPort{}, nil)
+	web.knows(cartService, config.HTTP2, config.Endpoint{Address: app})
+	web.routes(cartService, []config.Entry{{Action: &config.Action{
+		Timeout: 600 * time.Millisecond, BackendTimeout: 500 * time.Millisecond, Backends: []config.Backend{{Cluster: cartService.String(), Weight: 1}},
+	}}})
+	client, _ := web.stub(cartService)
+	if _, err := client.UnaryCall(limited(t), &testpb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("%v", err)
+	}
+	if r := web.recorded("UnaryCall", func(telemetry.Request) bool { return true }); r.Flag != "request_timeout" {
 		t.Errorf("%+v", r)
 	}
 }
