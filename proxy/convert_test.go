@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -51,14 +52,13 @@ func TestClientsThatOfferEitherVersion(t *testing.T) {
 	if err != nil || body != "GET cart /one" || resp.Header.Get("X-Proto") != "HTTP/1.1" {
 		t.Errorf("%v, %q, %v", resp, body, err)
 	}
-	client := must((&http2.Transport{AllowHTTP: true}).NewClientConn(dial()))
-	resp, err = client.RoundTrip(request(t, "GET", "/two", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "GET cart.shop /two" || resp.Header.Get("X-Proto") != "HTTP/2.0" {
-		t.Errorf("%v, %q, %v", resp, text, err)
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
+	t.Cleanup(transport.CloseIdleConnections)
+	resp, text := do(t, &http.Client{Transport: transport}, request(t, "GET", "/two", nil))
+	if string(text) != "GET cart.shop /two" || resp.Header.Get("X-Proto") != "HTTP/2.0" {
+		t.Errorf("%v, %q", resp, text)
 	}
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2"} {
 		wait(t, &cart.records, func() []telemetry.Request { return cart.records.requests }, func(r telemetry.Request) bool {

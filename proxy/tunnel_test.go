@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -133,7 +134,7 @@ func finish(t *testing.T, from, to tunnel) {
 	if err := from.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := to.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := to.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Fatalf("the other end reads %d bytes, %v", n, err)
 	}
 }

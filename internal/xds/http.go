@@ -112,6 +112,7 @@ func alpnOffer(protocol mesh.Protocol) []string {
 		return []string{alpnHTTP1, alpnHTTP2}
 	case mesh.ProtocolHTTP2:
 		return []string{alpnHTTP2}
+	default:
+		return []string{alpnTCP}
 	}
-	return []string{alpnTCP}
 }
