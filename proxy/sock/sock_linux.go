@@ -86,6 +86,15 @@ func (c *Conn) failed(op, call string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(call, errno)}
 }
 
+// Receive reads once from the descriptor of a socket that does not block, for callers that wait in a callback of syscall.RawConn.
+func Receive(fd uintptr, b []byte) (int, syscall.Errno) {
+	for {
+		if n, errno := receive(fd, b); errno != syscall.EINTR {
+			return n, errno
+		}
+	}
+}
+
 // receive reads once. False: nothing is there yet.
 func (t *transfer) receive(fd uintptr) bool {
 	for {

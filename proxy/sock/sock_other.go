@@ -2,7 +2,22 @@
 
 package sock
 
-import "net"
+import (
+	"errors"
+	"net"
+	"syscall"
+)
 
 // Wrap returns conn as it is: only Linux has a cheaper way.
 func Wrap(conn net.Conn) net.Conn { return conn }
+
+// Receive reads once from the descriptor of a socket that does not block, for callers that wait in a callback of syscall.RawConn.
+func Receive(fd uintptr, b []byte) (int, syscall.Errno) {
+	for {
+		n, err := syscall.Read(int(fd), b)
+		var errno syscall.Errno
+		if !errors.As(err, &errno) || errno != syscall.EINTR {
+			return n, errno
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/leno-mesh/leno/proxy/sock"
 )
 
 // source is a plain socket that is read from. A buffer is taken only when bytes are there, by trying to read into it:
@@ -30,15 +32,16 @@ func newSource(conn *net.TCPConn) (*source, error) {
 	s := &source{conn: conn, raw: raw}
 	s.try = func(fd uintptr) bool {
 		buffer := buffers.Get().(*[]byte)
-		s.n, s.err = syscall.Read(int(fd), *buffer)
-		for errors.Is(s.err, syscall.EINTR) {
-			s.n, s.err = syscall.Read(int(fd), *buffer)
-		}
-		if s.buffer = buffer; s.n <= 0 {
+		n, errno := sock.Receive(fd, *buffer)
+		s.n, s.err = n, nil
+		if s.buffer = buffer; n <= 0 {
 			s.buffer = nil
 			buffers.Put(buffer)
 		}
-		return !errors.Is(s.err, syscall.EAGAIN)
+		if errno != 0 {
+			s.err = errno
+		}
+		return errno != syscall.EAGAIN
 	}
 	return s, nil
 }
