@@ -22,8 +22,8 @@ type MemorySettings struct {
 
 // Pauses before memory is looked at.
 const (
-	settle = 2 * time.Second // after the start, and after load
-	rest   = 8 * time.Second // longer than proxies keep buffers of connections that rest
+	settle = 2 * time.Second  // after the start, and after load
+	rest   = 30 * time.Second // proxies have noticed by then, and given back what they can
 )
 
 // size of the answers.
