@@ -31,7 +31,7 @@ func (s *session) settle(err error) error {
 		reset(s.conn)
 		x.headSent = false
 		return err
-	case fail.Of(kind).Status == 0:
+	case fail.Of(kind).Status == 0, s.ctx.Err() != nil: // nobody to answer, or everything is being cut
 		return err
 	}
 	if !x.body.done && x.pump.used {

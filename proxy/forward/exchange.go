@@ -98,6 +98,16 @@ func (x *exchange) reset() {
 
 // exchange answers the request whose head was read. False: the connection ends.
 func (s *session) exchange() bool {
+	keep := s.answerRequest()
+	if !keep {
+		s.lingerAnswered()
+	}
+	return keep
+}
+
+// answerRequest is exchange, but for what is to do at the connection's end. Of a request without anything to come from
+// the client it reads nothing there.
+func (s *session) answerRequest() bool {
 	d := s.c.Resolve()
 	s.begin(d)
 	x := s.x
@@ -111,10 +121,14 @@ func (s *session) exchange() bool {
 		keep = s.discardBody()
 	}
 	s.finish()
-	if !keep && x.headSent {
+	return keep
+}
+
+// lingerAnswered lets the client read its answer, if there was one.
+func (s *session) lingerAnswered() {
+	if s.x.headSent {
 		s.linger()
 	}
-	return keep
 }
 
 // handle decides where a request goes and carries it there. An error means that there is no whole answer yet.

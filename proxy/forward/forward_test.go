@@ -36,7 +36,8 @@ type world struct {
 	cut     context.CancelFunc
 	wg      sync.WaitGroup
 	random  func() uint64
-	quiet   bool // no records
+	quiet   bool                    // no records
+	over    func(net.Conn) net.Conn // makes what the server gets of a client's connection
 
 	mu      sync.Mutex
 	records []telemetry.Request
@@ -78,6 +79,7 @@ func newWorld(t testing.TB) *world {
 	w.streams = mux.NewPool(plainDialer{}, nil)
 	w.server = forward.New(forward.Options{Pool: w.pool, Streams: w.streams, Sink: w, Random: func() uint64 { return w.random() }})
 	w.random = func() uint64 { return 0 }
+	w.over = func(c net.Conn) net.Conn { return c }
 	t.Cleanup(func() {
 		cancel()
 		w.pool.Close()
@@ -125,7 +127,7 @@ func (w *world) serve(serve func(context.Context, net.Conn, forward.Conn)) net.C
 	w.wg.Add(1)
 	go func() {
 		defer w.wg.Done()
-		serve(w.ctx, sock.Wrap(down), forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
+		serve(w.ctx, w.over(sock.Wrap(down)), forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
 			d, _ := w.plan.Load().Outbound(frontend)
 			return d
 		}})

@@ -5,60 +5,116 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/msg"
 )
 
 // lateReader is a connection that can be waited on without a buffer.
 type lateReader interface {
-	ReadLate(room func() []byte) (int, error)
+	ReadEach(room func() []byte, got func(n int) bool) error
 }
 
 // findLate looks for a socket that is read without any layer between. Those that looked at the connection's beginning
 // are none, once all of what they read ahead has been read.
 func (s *session) findLate() {
+	if late, ok := s.socket().(lateReader); ok {
+		s.late, s.roomIn, s.gotIn = late, s.lateRoom, s.gotLate
+	}
+}
+
+// socket is the client's connection without those around it that make no difference any more.
+func (s *session) socket() net.Conn {
 	conn := s.conn
 	for {
-		if late, ok := conn.(lateReader); ok {
-			s.late = late
-			s.roomIn = func() []byte {
-				if s.x == nil {
-					s.x = newExchange()
-				}
-				return s.x.in.buf[s.x.in.w:]
-			}
-			return
-		}
 		wrapped, ok := conn.(interface{ Below() (net.Conn, bool) })
 		if !ok {
-			return
+			return conn
 		}
-		if conn, ok = wrapped.Below(); !ok {
-			return
+		below, ok := wrapped.Below()
+		if !ok {
+			return conn
+		}
+		conn = below
+	}
+}
+
+// awaitLate waits for a request like awaitRequest, holding nothing. Those that come as a whole are served while it waits.
+func (s *session) awaitLate() bool {
+	for {
+		s.armLate()
+		// See awaitRequest for the order.
+		if s.srv.draining.Load() {
+			return s.pending()
+		}
+		err := s.late.ReadEach(s.roomIn, s.gotIn)
+		for err != nil {
+			until := s.last.Add(s.srv.opts.Idle)
+			switch {
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+				return false
+			case s.srv.draining.Load():
+				return s.pending()
+			case !time.Now().Before(until):
+				return false
+			}
+			s.setRead(until)
+			err = s.late.ReadEach(s.roomIn, s.gotIn)
+		}
+		if s.over {
+			s.lingerAnswered()
+			return false
+		}
+		if s.x != nil {
+			return true
 		}
 	}
 }
 
-// awaitLate waits for the first byte of a request like awaitRequest, holding nothing.
-func (s *session) awaitLate() bool {
-	s.armRead(s.last, s.srv.opts.Idle)
-	// See awaitRequest for the order.
-	if s.srv.draining.Load() {
-		return s.pending()
+// armLate sets the deadline after which a connection that rests is looked at once, because its end may have come unseen:
+// together with the last request.
+func (s *session) armLate() { s.armRead(s.last, min(look, s.srv.opts.Idle)) }
+
+// lateRoom is where a request is read to.
+func (s *session) lateRoom() []byte {
+	if s.x == nil {
+		s.x = newExchange()
 	}
-	for {
-		n, err := s.late.ReadLate(s.roomIn)
-		if err == nil {
-			s.x.in.w += n
-			return true
-		}
-		until := s.last.Add(s.srv.opts.Idle)
-		switch {
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return false
-		case s.srv.draining.Load():
-			return s.pending()
-		case !time.Now().Before(until):
-			return false
-		}
-		s.setRead(until)
+	return s.x.in.buf[s.x.in.w:]
+}
+
+// gotLate serves the request that was read, if it is here as a whole and nothing more will be read from the client until
+// it is answered. It returns false when the session has to go on by itself.
+func (s *session) gotLate(n int) bool {
+	s.x.in.w += n
+	if !s.readWhole() {
+		return false
 	}
+	s.resting.Store(false)
+	if !s.answerRequest() {
+		s.over = true
+		return false
+	}
+	s.rested()
+	s.resting.Store(true)
+	s.armLate()
+	return s.x == nil && !s.srv.draining.Load()
+}
+
+// readWhole parses a request whose body is here too. Others stay as they are.
+func (s *session) readWhole() bool {
+	x := s.x
+	data := x.in.data()
+	end, err := http1.HeadEnd(data, 0)
+	if err != nil || end == 0 {
+		return false
+	}
+	err = http1.ParseRequest(data[:end], &x.req)
+	here := x.req.Body.Kind == msg.NoBody || x.req.Body.Kind == msg.Sized && x.req.Body.Length <= int64(len(data)-end)
+	if err != nil || !here || x.req.Upgrade != nil || x.connects() {
+		x.req.Reset()
+		return false
+	}
+	x.in.consume(end)
+	return true
 }

@@ -34,7 +34,9 @@ type session struct {
 	bulk    bool      // the last response was large
 
 	late   lateReader    // the connection, where it can be waited on without a buffer
-	roomIn func() []byte // made once, for late
+	roomIn func() []byte // made once, for late, like gotIn
+	gotIn  func(n int) bool
+	over   bool // a request that was served while waiting was the last
 
 	resting atomic.Bool // waiting for a request; Drain may wake it
 
@@ -252,6 +254,13 @@ func (s *session) setRead(t time.Time) {
 
 // write sends b to the client; until is a limit in addition to that for stalling, zero for none.
 func (s *session) write(b []byte, now, until time.Time) error {
+	s.armWrite(now, until)
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// armWrite sets the write deadline for write.
+func (s *session) armWrite(now, until time.Time) {
 	switch {
 	case !until.IsZero() && until.Before(now.Add(stall)):
 		s.writeBy = until
@@ -260,8 +269,6 @@ func (s *session) write(b []byte, now, until time.Time) error {
 		s.writeBy = now.Add(stall)
 		s.conn.SetWriteDeadline(s.writeBy)
 	}
-	_, err := s.conn.Write(b)
-	return err
 }
 
 func (s *session) watcher() *pool.Watch {
@@ -289,15 +296,16 @@ func (s *session) linger() {
 	}
 }
 
-// abort cuts everything; it runs when the server's context ends.
+// abort cuts everything; it runs when the server's context ends. Closing the client's socket may have to wait until a
+// request that is served inside of a read gives up, so the backend's is closed first, and no lock is held.
 func (s *session) abort() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.aborted = true
-	s.conn.Close()
 	if s.up != nil {
 		s.up.Close()
 	}
+	s.mu.Unlock()
+	s.conn.Close()
 }
 
 // holdUp notes the upstream connection in use, so that abort finds it.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -110,5 +111,56 @@ func TestReadLate(t *testing.T) {
 	peer.Close()
 	if _, err := c.ReadLate(into(got)); !errors.Is(err, io.EOF) {
 		t.Errorf("%v, want EOF", err)
+	}
+}
+
+// TestReadEach: pieces come one by one, whenever they come, and those that fill their room are followed by what is left.
+func TestReadEach(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	got := make([]byte, 4)
+	for _, sent := range []string{"early", "x", "abcd", "abcdefghi"} {
+		if _, err := io.WriteString(peer, sent); err != nil {
+			t.Fatal(err)
+		}
+		all := ""
+		err := c.ReadEach(into(got), func(n int) bool {
+			if all += string(got[:n]); len(all) == len(sent) {
+				go io.WriteString(peer, "!")
+			}
+			return all != sent+"!"
+		})
+		if err != nil || all != sent+"!" {
+			t.Errorf("read %q, %v", all, err)
+		}
+	}
+	peer.Close()
+	if err := c.ReadEach(into(got), func(int) bool { return true }); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
+// TestReadEachHasNoRoomBefore: who waits holds no room, and the deadline ends it.
+func TestReadEachHasNoRoomBefore(t *testing.T) {
+	wrapped, _ := pair(t)
+	c := wrapped.(*sock.Conn)
+	c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	room := func() []byte { t.Error("room was taken for nothing"); return make([]byte, 1) }
+	if err := c.ReadEach(room, func(int) bool { return true }); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want a deadline", err)
+	}
+}
+
+// TestReadEachAndClose: Close waits for the piece in hand and ends the waiting.
+func TestReadEachAndClose(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	peer.Write([]byte("x"))
+	err := c.ReadEach(into(make([]byte, 4)), func(int) bool {
+		go c.Close()
+		return true
+	})
+	if !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v, want closed", err)
 	}
 }

@@ -11,11 +11,12 @@ import (
 // One goroutine may read and one may write at a time.
 type Conn struct {
 	*net.TCPConn
-	raw             syscall.RawConn
-	in, out         transfer
-	room            func() []byte // where to read to, once there is something
-	looked          bool
-	ask, look, wait func(fd uintptr) bool
+	raw                   syscall.RawConn
+	in, out               transfer
+	room                  func() []byte    // where to read to, once there is something
+	got                   func(n int) bool // what to do with each piece
+	looked                bool
+	ask, look, wait, each func(fd uintptr) bool
 }
 
 // transfer is a call in progress. Its fields belong to the goroutine that reads, or writes.
@@ -38,7 +39,7 @@ func Wrap(conn net.Conn) net.Conn {
 	}
 	c := &Conn{TCPConn: tcp, raw: raw}
 	c.in.step, c.out.step = c.in.receive, c.out.send
-	c.ask, c.look, c.wait = c.sendOrReceive, c.receiveNow, c.receiveLate
+	c.ask, c.look, c.wait, c.each = c.sendOrReceive, c.receiveNow, c.receiveLate, c.receiveEach
 	return c
 }
 

@@ -40,6 +40,42 @@ func (c *Conn) receiveLate(fd uintptr) bool {
 	return c.in.receive(fd)
 }
 
+// ReadEach reads into what room returns whenever something is there, and has got called with the length of each piece, until
+// got returns false or reading fails. All of it happens inside of the poller's wait, so that nothing is looked at in vain
+// between one piece and the next: a piece that does not fill its room was all there was, and the poller remembers what
+// came later. What came before and has no bytes is not seen: the end of the stream, where it was there when the bytes
+// before it were read. So there must be a deadline, after which ReadEach, called again, looks. got must not read from
+// the connection; it may write, set deadlines, and have it closed by others, whose Close returns when got has.
+func (c *Conn) ReadEach(room func() []byte, got func(n int) bool) error {
+	c.room, c.got, c.looked = room, got, false
+	_, err := c.read(nil, c.each)
+	c.room, c.got = nil, nil
+	return err
+}
+
+func (c *Conn) receiveEach(fd uintptr) bool {
+	if !c.looked {
+		c.looked = true
+		if silent(fd) {
+			return false
+		}
+	}
+	for {
+		c.in.b = c.room()
+		if !c.in.receive(fd) {
+			return false
+		}
+		full := c.in.n == len(c.in.b)
+		c.in.b = nil
+		if c.in.errno != 0 || c.in.n == 0 || !c.got(c.in.n) {
+			return true
+		}
+		if !full {
+			return false
+		}
+	}
+}
+
 // silent tells that there is nothing to read, not even the end.
 func silent(fd uintptr) bool {
 	var one [1]byte
