@@ -11,6 +11,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/msg"
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/sock"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
@@ -35,6 +36,8 @@ type exchange struct {
 	asker    asker         // conn, when the request is still to be sent
 	answer   func() []byte // roomUp, made once
 	bulk     bool          // much is expected of the response
+	splice   *sock.Splice  // what the response is read into, where not x.up
+	left     int64         // of the response, while it is spliced
 
 	rec       telemetry.Request
 	start     time.Time

@@ -231,6 +231,11 @@ func (s *session) fillUp() error {
 // readUp reads once from the backend; the first time it sends the request before, where that has not been done.
 func (s *session) readUp() error {
 	x := s.x
+	if x.splice != nil {
+		n, err := x.splice.Fill(x.left)
+		x.left -= int64(n)
+		return err
+	}
 	if x.asker == nil {
 		x.roomUp()
 		return x.up.fill(x.conn)

@@ -21,3 +21,18 @@ func Receive(fd uintptr, b []byte) (int, syscall.Errno) {
 		}
 	}
 }
+
+// Splice is there on Linux only.
+type Splice struct{}
+
+// NewSplice returns nil: bytes have to be copied.
+func NewSplice(dst, src net.Conn) *Splice { return nil }
+
+// Fill is never called.
+func (s *Splice) Fill(int64) (int, error) { return 0, errors.ErrUnsupported }
+
+// Flush is never called.
+func (s *Splice) Flush() error { return errors.ErrUnsupported }
+
+// Release is never called.
+func (s *Splice) Release() {}
