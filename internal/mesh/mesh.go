@@ -34,6 +34,8 @@ type Mesh struct {
 	Settings Settings
 	// Services by name, headless and selectorless ones included.
 	Services map[Name]*Service
+	// Gateways by name.
+	Gateways map[Name]*Gateway
 	// Workloads by pod name; pods without an address yet, finished pods and host-network pods are left out.
 	Workloads map[Name]*Workload
 	// Frontends finds the service port behind a virtual address (ClusterIP and LoadBalancer addresses) and port.
@@ -109,6 +111,19 @@ type Port struct {
 	// Consumer holds, by client namespace, what routes of that namespace say. Where a client's namespace is present,
 	// its table alone applies to that client (GEP-1426).
 	Consumer map[string]*RouteTable
+	// Servers and Split are what TLSRoutes and TCPRoutes say; ConsumerL4 is the same by client namespace. Where Routes (or
+	// Consumer) has something, they are not in effect (GEP-1294: GRPCRoute before HTTPRoute before TLSRoute before TCPRoute).
+	Servers    []Server
+	Split      *Split
+	ConsumerL4 map[string]L4
+	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars.
+	TLS *BackendTLS
+}
+
+// L4 is where connections to a port go that are not looked into beyond their server name.
+type L4 struct {
+	Servers []Server
+	Split   *Split
 }
 
 // RouteTable is everything attached to one frontend, in order of precedence: the first entry that matches wins; if none
@@ -259,6 +274,8 @@ type Workload struct {
 	Identity string
 	// Injected tells whether the pod has a sidecar.
 	Injected bool
+	// Gateway is the Gateway whose proxy the pod is; zero for others.
+	Gateway Name
 	// Owner is the workload as people know it ("web", from the Deployment, StatefulSet, DaemonSet, Job or the pod's own name).
 	Owner     string
 	OwnerKind string
