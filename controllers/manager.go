@@ -83,6 +83,11 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	}
 	enrol := &enrolment{authenticator: parts.Authenticator, signer: parts.Signer}
 
+	material, err := feed.Material(rc, mgr.GetRESTMapper(), mgr.GetScheme())
+	if err != nil {
+		return nil, fmt.Errorf("cache for certificates: %w", err)
+	}
+
 	// The core: news in, meshes and wanted status out.
 	pipe := pipeline.New(pipeline.Options{
 		Publish: func(now *mesh.Mesh) {
@@ -99,7 +104,8 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		func() error { return registerWebhook(rc, mgr, c) },
 		func() error { return meshcontroller.Setup(mgr) },
 		func() error { return mgr.Add(replica.Every(pipe.Run)) },
-		func() error { return mgr.Add(feed.New(mgr.GetCache(), mgr.GetRESTMapper(), pipe)) },
+		func() error { return mgr.Add(material) },
+		func() error { return mgr.Add(feed.New(mgr.GetCache(), material, mgr.GetRESTMapper(), pipe)) },
 		func() error {
 			return mgr.Add(&grpcServer{address: c.ProxyAddress, trust: trust, ads: ads, enrol: enrol, bound: c.Bound})
 		},

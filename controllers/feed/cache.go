@@ -5,7 +5,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +31,34 @@ func ByObject() map[client.Object]ctrlcache.ByObject {
 	}
 }
 
+// keyAuthority is what is read of ConfigMaps.
+const keyAuthority = "ca.crt"
+
+// Material is a cache for what Gateways may refer to: Secrets with certificates, and authorities in ConfigMaps. The manager's own cache
+// holds the operator's Secrets only. Nothing else of them is kept: not the other keys, and no Secret of another type.
+func Material(rc *rest.Config, mapper meta.RESTMapper, scheme *runtime.Scheme) (ctrlcache.Cache, error) {
+	return ctrlcache.New(rc, ctrlcache.Options{Scheme: scheme, Mapper: mapper, ByObject: map[client.Object]ctrlcache.ByObject{
+		&corev1.Secret{}: {
+			Field: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS)), Transform: Strip, UnsafeDisableDeepCopy: new(true),
+		},
+		&corev1.ConfigMap{}: {Transform: Strip, UnsafeDisableDeepCopy: new(true)},
+	}})
+}
+
+// only keeps some keys.
+func only[V any](data map[string]V, keys ...string) map[string]V {
+	var kept map[string]V
+	for _, key := range keys {
+		if value, ok := data[key]; ok {
+			if kept == nil {
+				kept = map[string]V{}
+			}
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
 // Strip drops from an object what the mesh does not read. It is a cache transform: the object is still nobody else's.
 func Strip(obj any) (any, error) {
 	if o, ok := obj.(metav1.Object); ok {
@@ -40,6 +72,10 @@ func Strip(obj any) (any, error) {
 		o.Status = corev1.PodStatus{Phase: o.Status.Phase, PodIP: o.Status.PodIP, PodIPs: o.Status.PodIPs}
 	case *corev1.Node:
 		o.Spec, o.Status = corev1.NodeSpec{}, corev1.NodeStatus{}
+	case *corev1.Secret:
+		o.Data = only(o.Data, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, keyAuthority)
+	case *corev1.ConfigMap:
+		o.Data, o.BinaryData = only(o.Data, keyAuthority), nil
 	case *corev1.ServiceAccount:
 		o.Secrets, o.ImagePullSecrets = nil, nil
 	}

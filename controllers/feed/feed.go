@@ -30,10 +30,11 @@ type Sink interface {
 
 // Feed watches all kinds of the table. It runs on every replica.
 type Feed struct {
-	cache  cache.Cache
-	mapper meta.RESTMapper
-	sink   Sink
-	queue  workqueue.TypedRateLimitingInterface[item]
+	cache    cache.Cache
+	material cache.Cache
+	mapper   meta.RESTMapper
+	sink     Sink
+	queue    workqueue.TypedRateLimitingInterface[item]
 }
 
 // item names an object to look at again.
@@ -42,9 +43,9 @@ type item struct {
 	name mesh.Name
 }
 
-// New makes a feed from a cache to a sink.
-func New(from cache.Cache, mapper meta.RESTMapper, sink Sink) *Feed {
-	return &Feed{cache: from, mapper: mapper, sink: sink, queue: workqueue.NewTypedRateLimitingQueue(
+// New makes a feed from a cache to a sink. material is the cache for certificates: see [Material].
+func New(from, material cache.Cache, mapper meta.RESTMapper, sink Sink) *Feed {
+	return &Feed{cache: from, material: material, mapper: mapper, sink: sink, queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.DefaultTypedControllerRateLimiter[item]())}
 }
 
@@ -100,6 +101,14 @@ func (f *Feed) first(ctx context.Context) error {
 	return nil
 }
 
+// of is the cache that holds a row's kind.
+func (f *Feed) of(r row) cache.Cache {
+	if r.material {
+		return f.material
+	}
+	return f.cache
+}
+
 // late waits for a definition and then watches the kind. It ends with ctx.
 func (f *Feed) late(ctx context.Context, i int) {
 	r := kinds[i]
@@ -120,7 +129,7 @@ func (f *Feed) late(ctx context.Context, i int) {
 // watch returns when the cache holds the kind. The handler adds all that is there to the queue once.
 func (f *Feed) watch(ctx context.Context, i int) error {
 	r := kinds[i]
-	informer, err := f.cache.GetInformer(ctx, r.new())
+	informer, err := f.of(r).GetInformer(ctx, r.new())
 	if meta.IsNoMatchError(err) {
 		return fmt.Errorf("watch %s: %w: install Leno's custom resource definitions (config/crd)", r.kind, err)
 	}
@@ -145,7 +154,7 @@ func (f *Feed) watch(ctx context.Context, i int) error {
 
 func (f *Feed) list(ctx context.Context, r row) ([]snapshot.Event, error) {
 	list := r.list()
-	if err := f.cache.List(ctx, list); err != nil {
+	if err := f.of(r).List(ctx, list); err != nil {
 		return nil, fmt.Errorf("list %s: %w", r.kind, err)
 	}
 	var events []snapshot.Event
@@ -168,7 +177,7 @@ func (f *Feed) next(ctx context.Context) bool {
 	r := kinds[it.row]
 	event := snapshot.Delete(r.kind, it.name)
 	obj := r.new()
-	switch err := f.cache.Get(ctx, client.ObjectKey{Namespace: it.name.Namespace, Name: it.name.Name}, obj); {
+	switch err := f.of(r).Get(ctx, client.ObjectKey{Namespace: it.name.Namespace, Name: it.name.Name}, obj); {
 	case err == nil:
 		event = snapshot.Upsert(obj)
 	case !apierrors.IsNotFound(err):

@@ -16,7 +16,9 @@ import (
 
 //+kubebuilder:rbac:groups="",resources=services;pods;namespaces;serviceaccounts;nodes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
-//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;referencegrants,verbs=get;list;watch
+//+kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=list;watch
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;backendtlspolicies;referencegrants,verbs=get;list;watch
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes;udproutes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes,verbs=get;list;watch
 
 // row is one kind that the mesh reads.
@@ -28,6 +30,8 @@ type row struct {
 	crd *schema.GroupVersionKind
 	// newer is a later version of the same kind: where it is served, its row does the work.
 	newer *schema.GroupVersionKind
+	// material is read through the cache for certificates.
+	material bool
 }
 
 // state tells whether a row can be watched now, or ever.
@@ -69,8 +73,19 @@ var kinds = []row{
 	// Before Gateway API v1.5 the kind had no v1.
 	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1beta1.ReferenceGrant], list: objects[gatewayv1beta1.ReferenceGrantList],
 		crd: &served.ReferenceGrantV1Beta1, newer: &served.ReferenceGrant},
-	{kind: snapshot.KindHTTPRoute, new: object[gatewayv1.HTTPRoute], list: objects[gatewayv1.HTTPRouteList],
-		crd: &served.HTTPRoute},
+	{kind: snapshot.KindSecret, new: object[corev1.Secret], list: objects[corev1.SecretList], material: true},
+	{kind: snapshot.KindConfigMap, new: object[corev1.ConfigMap], list: objects[corev1.ConfigMapList], material: true},
+	{kind: snapshot.KindBackendTLS, new: object[gatewayv1.BackendTLSPolicy], list: objects[gatewayv1.BackendTLSPolicyList],
+		crd: &served.BackendTLSPolicy},
+	{kind: snapshot.KindGatewayClass, new: object[gatewayv1.GatewayClass], list: objects[gatewayv1.GatewayClassList],
+		crd: &served.GatewayClass},
+	{kind: snapshot.KindGateway, new: object[gatewayv1.Gateway], list: objects[gatewayv1.GatewayList], crd: &served.Gateway},
+	{kind: snapshot.KindListenerSet, new: object[gatewayv1.ListenerSet], list: objects[gatewayv1.ListenerSetList], crd: &served.ListenerSet},
+	{kind: snapshot.KindHTTPRoute, new: object[gatewayv1.HTTPRoute], list: objects[gatewayv1.HTTPRouteList], crd: &served.HTTPRoute},
+	{kind: snapshot.KindGRPCRoute, new: object[gatewayv1.GRPCRoute], list: objects[gatewayv1.GRPCRouteList], crd: &served.GRPCRoute},
+	{kind: snapshot.KindTLSRoute, new: object[gatewayv1.TLSRoute], list: objects[gatewayv1.TLSRouteList], crd: &served.TLSRoute},
+	{kind: snapshot.KindTCPRoute, new: object[gatewayv1.TCPRoute], list: objects[gatewayv1.TCPRouteList], crd: &served.TCPRoute},
+	{kind: snapshot.KindUDPRoute, new: object[gatewayv1.UDPRoute], list: objects[gatewayv1.UDPRouteList], crd: &served.UDPRoute},
 }
 
 func object[T any, P interface {

@@ -16,14 +16,26 @@ const Poll = 5 * time.Second
 
 // Kinds that clusters may lack.
 var (
-	HTTPRoute             = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
-	ReferenceGrant        = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "ReferenceGrant"}
+	GatewayClass          = gatewayAPI("GatewayClass")
+	Gateway               = gatewayAPI("Gateway")
+	ListenerSet           = gatewayAPI("ListenerSet")
+	HTTPRoute             = gatewayAPI("HTTPRoute")
+	GRPCRoute             = gatewayAPI("GRPCRoute")
+	TLSRoute              = gatewayAPI("TLSRoute")
+	TCPRoute              = gatewayAPI("TCPRoute")
+	UDPRoute              = gatewayAPI("UDPRoute")
+	BackendTLSPolicy      = gatewayAPI("BackendTLSPolicy")
+	ReferenceGrant        = gatewayAPI("ReferenceGrant")
 	ReferenceGrantV1Beta1 = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"}
 	XMesh                 = schema.GroupVersionKind{Group: "gateway.networking.x-k8s.io", Version: "v1alpha1", Kind: "XMesh"}
 	Issuer                = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Issuer"}
 	Certificate           = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}
 	CertificateRequest    = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "CertificateRequest"}
 )
+
+func gatewayAPI(kind string) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: kind}
+}
 
 // Is tells whether the cluster serves a kind now. The error is that of asking.
 func Is(mapper meta.RESTMapper, kind schema.GroupVersionKind) (bool, error) {

@@ -7,33 +7,40 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/mesh"
 )
 
-// Setup adds a Writer to the manager, which looks at a route again whenever the route changes: somebody may have
-// overwritten its status.
+// Setup adds a Writer to the manager, which looks at an object again whenever the object changes: somebody may have overwritten its
+// status.
 func Setup(mgr manager.Manager) (*Writer, error) {
 	w := New(mgr.GetClient())
 	if err := mgr.Add(w); err != nil {
 		return nil, err
 	}
-	return w, mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		if !served.Wait(ctx, mgr.GetRESTMapper(), served.HTTPRoute) {
-			return nil // shutting down
+	for name, k := range kinds {
+		if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return w.follow(ctx, mgr, name, k) })); err != nil {
+			return nil, err
 		}
-		informer, err := mgr.GetCache().GetInformer(ctx, &gatewayv1.HTTPRoute{})
-		if err != nil {
-			return fmt.Errorf("watch HTTPRoutes: %w", err)
+	}
+	return w, nil
+}
+
+// follow touches the objects of a kind as they change, once the cluster serves it.
+func (w *Writer) follow(ctx context.Context, mgr manager.Manager, name string, k kind) error {
+	if !served.Wait(ctx, mgr.GetRESTMapper(), k.served) {
+		return nil // shutting down
+	}
+	informer, err := mgr.GetCache().GetInformer(ctx, k.new())
+	if err != nil {
+		return fmt.Errorf("watch %ss: %w", name, err)
+	}
+	touch := func(obj any) {
+		if o, ok := obj.(client.Object); ok {
+			w.Touch(name, mesh.Name{Namespace: o.GetNamespace(), Name: o.GetName()})
 		}
-		touch := func(obj any) {
-			if o, ok := obj.(client.Object); ok {
-				w.Touch(mesh.Name{Namespace: o.GetNamespace(), Name: o.GetName()})
-			}
-		}
-		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(_, now any) { touch(now) }})
-		return err
-	}))
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(_, now any) { touch(now) }})
+	return err
 }

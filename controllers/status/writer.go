@@ -13,14 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/status"
-	"github.com/leno-mesh/leno/internal/status/routestatus"
 )
-
-//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes/status,verbs=update;patch
 
 // workers is how many objects are written at the same time. Writes wait for the API server, not for a core.
 const workers = 4
@@ -36,37 +32,43 @@ const (
 type Writer struct {
 	client client.Client
 	now    func() time.Time
-	queue  workqueue.TypedRateLimitingInterface[mesh.Name]
+	queue  workqueue.TypedRateLimitingInterface[item]
 
 	mu    sync.Mutex // guards wants
-	wants map[mesh.Name]status.Want
+	wants map[item]status.Want
 }
 
-// New makes a Writer that reads routes through c (a cache) and writes through it.
+// item names an object.
+type item struct {
+	kind string
+	name mesh.Name
+}
+
+// New makes a Writer that reads objects through c (a cache) and writes through it.
 func New(c client.Client) *Writer {
-	return &Writer{client: c, now: time.Now, wants: map[mesh.Name]status.Want{},
-		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[mesh.Name](retryFirst, retryMost))}
+	return &Writer{client: c, now: time.Now, wants: map[item]status.Want{},
+		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[item](retryFirst, retryMost))}
 }
 
 // Set replaces all wishes. It does not block. Objects whose wish is the same as before are not looked at again.
 func (w *Writer) Set(wants []status.Want) {
-	next := make(map[mesh.Name]status.Want, len(wants))
+	next := make(map[item]status.Want, len(wants))
 	for _, want := range wants {
-		next[want.Name] = want
+		next[item{want.Kind, want.Name}] = want
 	}
 	w.mu.Lock()
 	before := w.wants
 	w.wants = next
 	w.mu.Unlock()
-	for name, want := range next {
-		if old, ok := before[name]; !ok || !reflect.DeepEqual(old, want) {
-			w.queue.Add(name)
+	for it, want := range next {
+		if old, ok := before[it]; !ok || !reflect.DeepEqual(old, want) {
+			w.queue.Add(it)
 		}
 	}
 }
 
 // Touch looks at an object again, because somebody changed it.
-func (w *Writer) Touch(name mesh.Name) { w.queue.Add(name) }
+func (w *Writer) Touch(kind string, name mesh.Name) { w.queue.Add(item{kind, name}) }
 
 // NeedLeaderElection is true: only one replica writes.
 func (w *Writer) NeedLeaderElection() bool { return true }
@@ -86,42 +88,41 @@ func (w *Writer) Start(ctx context.Context) error {
 }
 
 func (w *Writer) next(ctx context.Context) bool {
-	name, down := w.queue.Get()
+	it, down := w.queue.Get()
 	if down {
 		return false
 	}
-	defer w.queue.Done(name)
-	if err := w.write(ctx, name); err != nil && ctx.Err() == nil {
-		slog.InfoContext(ctx, "status not written, trying again", "route", name.String(), "error", err)
-		w.queue.AddRateLimited(name)
+	defer w.queue.Done(it)
+	if err := w.write(ctx, it); err != nil && ctx.Err() == nil {
+		slog.InfoContext(ctx, "status not written, trying again", "kind", it.kind, "name", it.name.String(), "error", err)
+		w.queue.AddRateLimited(it)
 		return true
 	}
-	w.queue.Forget(name)
+	w.queue.Forget(it)
 	return true
 }
 
 // write brings one object up to date, with no request when it is already.
-func (w *Writer) write(ctx context.Context, name mesh.Name) error {
+func (w *Writer) write(ctx context.Context, it item) error {
 	w.mu.Lock()
-	want, ok := w.wants[name]
+	want, ok := w.wants[it]
 	w.mu.Unlock()
 	if !ok {
-		return nil // gone
+		return nil // gone, or not ours
 	}
-	var route gatewayv1.HTTPRoute
-	if err := w.client.Get(ctx, client.ObjectKey{Namespace: name.Namespace, Name: name.Name}, &route); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	parents, changed := routestatus.Merge(route.Status.Parents, want, metav1.NewTime(w.now()))
-	if !changed {
+	k, ok := kinds[it.kind]
+	if !ok {
 		return nil
 	}
-	route.Status.Parents = parents
-	if route.Status.Parents == nil {
-		route.Status.Parents = []gatewayv1.RouteParentStatus{} // the API wants a list
+	obj := k.new()
+	if err := w.client.Get(ctx, client.ObjectKey{Namespace: it.name.Namespace, Name: it.name.Name}, obj); err != nil {
+		return client.IgnoreNotFound(err)
 	}
-	if err := w.client.Status().Update(ctx, &route); err != nil {
-		return fmt.Errorf("status of HTTPRoute %s: %w", name, err)
+	if !k.merge(obj, want, metav1.NewTime(w.now())) {
+		return nil
+	}
+	if err := w.client.Status().Update(ctx, obj); err != nil {
+		return fmt.Errorf("status of %s %s: %w", it.kind, it.name, err)
 	}
 	return nil
 }

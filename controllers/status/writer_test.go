@@ -88,7 +88,7 @@ func TestWriter(t *testing.T) {
 
 		settle(t, api, 1, "conflicts are tried again, and written once")
 		w.Set(want(1, "Accepted"))
-		w.Touch(shop)
+		w.Touch("HTTPRoute", shop)
 		settle(t, api, 1, "the same wish is not written again")
 		w.Set(want(2, "NoMatchingParent"))
 		settle(t, api, 2, "another wish is written")
@@ -99,7 +99,7 @@ func TestWriter(t *testing.T) {
 		api.mu.Lock()
 		api.route.Status.Parents = nil // somebody wiped it
 		api.mu.Unlock()
-		w.Touch(shop)
+		w.Touch("HTTPRoute", shop)
 		settle(t, api, 3, "what somebody wiped is written again")
 		cancel()
 		done.Wait()

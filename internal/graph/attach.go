@@ -1,156 +1,161 @@
 package graph
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
-	"github.com/leno-mesh/leno/internal/status/routestatus"
+	"github.com/leno-mesh/leno/internal/status/merge"
 )
 
-// tables collects what is attached to each port of each Service before it is put in order.
-type tables map[tableKey]*attached
-
-type tableKey struct {
-	port mesh.ServicePort
-	// client is the namespace whose clients a consumer route is for; "" for producer routes.
-	client string
+// attachment is everything that routes can be attached to.
+type attachment struct {
+	snapshot *snapshot.Snapshot
+	refs     *references
+	services map[mesh.Name]*mesh.Service
+	gateways *gateways
+	tables   tables
 }
 
-// attached is the entries of one table. A route that names a port twice is there once.
-type attached struct {
-	entries []*entry
-	routes  map[*route]bool
-}
+// kindOrder is the order in which kinds take the ports of Services: "GRPCRoute, HTTPRoute, TLSRoute, TCPRoute" (GEP-1294, "Route types").
+var kindOrder = []string{"GRPCRoute", "HTTPRoute", "TLSRoute", "TCPRoute", "UDPRoute"}
 
-// attach gives the ports of services the routes that name them, and says of each route how that went.
-func attach(routes []*route, services map[mesh.Name]*mesh.Service, refs *references) []status.Want {
-	all := tables{}
-	wants := make([]status.Want, 0, len(routes))
-	for _, r := range routes {
-		want := status.Want{Kind: "HTTPRoute", Name: r.name, Generation: r.object.Generation}
-		for _, ref := range r.object.Spec.ParentRefs {
-			parent, ours := parentOf(ref, r.name.Namespace)
-			if !ours || slices.ContainsFunc(want.Parents, func(p status.Parent) bool { return p.Ref == routestatus.Ref(ref) }) {
-				continue
+// attach gives listeners and the ports of services the routes that name them, and says of each route how that went. Routes come in the
+// order in which they compete.
+func (a *attachment) attach(routes []*route) []status.Want {
+	wants := make(map[*route]*status.Want, len(routes))
+	for _, kind := range kindOrder {
+		for _, r := range routes {
+			if r.kind == kind {
+				wants[r] = a.one(r)
 			}
-			want.Parents = append(want.Parents, status.Parent{
-				Ref: routestatus.Ref(ref), Conditions: all.attach(r, ref, parent, services[parent], refs),
-			})
 		}
-		wants = append(wants, want)
 	}
-	all.publish(services)
-	return wants
+	a.tables.publish(a.services)
+	slices.SortStableFunc(routes, func(a, b *route) int {
+		if order := slices.Index(kindOrder, b.kind) - slices.Index(kindOrder, a.kind); order != 0 {
+			return -order
+		}
+		return compareNames(a.name, b.name)
+	})
+	out := make([]status.Want, 0, len(routes))
+	for _, r := range routes {
+		out = append(out, *wants[r])
+	}
+	return out
 }
 
-// attach adds a route to the ports that a parentRef means, and says how that went.
-func (t tables) attach(r *route, ref gatewayv1.ParentReference, parent mesh.Name, svc *mesh.Service, refs *references) []status.Condition {
-	rules := r.rulesFor(parent)
+// one attaches a route to its parents.
+func (a *attachment) one(r *route) *status.Want {
+	want := &status.Want{Kind: r.kind, Name: r.name, Generation: r.generation}
+	for _, ref := range r.parents {
+		p, ours := parentOf(ref, r.name.Namespace)
+		if !ours || slices.ContainsFunc(want.Parents, func(p status.Parent) bool { return p.Ref == merge.Ref(ref) }) {
+			continue
+		}
+		var conditions []status.Condition
+		if p.kind == "Service" {
+			conditions = a.toService(r, ref, p.name)
+		} else {
+			listeners, known := a.gateways.find(p)
+			if !known {
+				continue // somebody else's, or nobody's
+			}
+			conditions = a.toListeners(r, ref, p, listeners)
+		}
+		want.Parents = append(want.Parents, status.Parent{Ref: merge.Ref(ref), Conditions: conditions})
+	}
+	return want
+}
+
+// parentOf names what a parentRef means; false if it means anything that is not ours to answer for. An absent group is that of
+// Gateways.
+func parentOf(ref gatewayv1.ParentReference, routeNamespace string) (parent, bool) {
+	group, kind := gatewayv1.GroupName, "Gateway"
+	if ref.Group != nil {
+		group = string(*ref.Group)
+	}
+	if ref.Kind != nil {
+		kind = string(*ref.Kind)
+	}
+	p := parent{kind, mesh.Name{Namespace: routeNamespace, Name: string(ref.Name)}}
+	if ref.Namespace != nil {
+		p.name.Namespace = string(*ref.Namespace)
+	}
+	switch {
+	case group == "" && kind == "Service", group == gatewayv1.GroupName && (kind == "Gateway" || kind == "ListenerSet"):
+		return p, true
+	}
+	return parent{}, false
+}
+
+// toListeners attaches a route to the listeners that a parentRef means, and says how that went.
+func (a *attachment) toListeners(r *route, ref gatewayv1.ParentReference, p parent, listeners []*listener) []status.Condition {
+	rules := r.rulesAs(roleProducer, a.refs)
 	resolved := status.ResolvedRefs(rules.references)
-	ports, notes, wrong := portsFor(ref, parent, svc, refs)
-	if wrong != nil {
-		return []status.Condition{status.Unattached(*wrong), resolved}
+	meant := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool {
+		return ref.Port != nil && *ref.Port != l.spec.Port || ref.SectionName != nil && *ref.SectionName != "" && *ref.SectionName != l.spec.Name
+	})
+	if len(meant) == 0 {
+		return []status.Condition{status.Unattached(status.ListenerMissing(p.kind, p.name, wantedPort(ref))), resolved}
 	}
-	key := tableKey{}
-	if roleOf(parent, r.name) == roleConsumer {
-		key.client = r.name.Namespace
+	allowed := slices.DeleteFunc(meant, func(l *listener) bool { return !l.allows(r.kind, r.name.Namespace, a.snapshot) })
+	if len(allowed) == 0 {
+		return []status.Condition{status.Unattached(status.ListenerForbids(p.kind, p.name, r.kind, r.name.Namespace)), resolved}
 	}
-	for _, port := range ports {
-		key.port = mesh.ServicePort{Name: parent, Port: port}
-		t.add(key, r, rules)
+	var fits, attached int
+	for _, l := range allowed {
+		names := r.namesOn(l.hostname)
+		if names == nil {
+			continue
+		}
+		fits++
+		if l.hasOther(r, names) {
+			continue
+		}
+		attached++
+		if !l.routes[r] {
+			l.routes[r] = true
+			l.attached = append(l.attached, &onListener{route: r, rules: rules, names: names})
+		}
 	}
+	switch {
+	case fits == 0:
+		return []status.Condition{status.Unattached(status.ListenerHostname(p.kind, p.name, status.List(r.hostnames))), resolved}
+	case attached == 0:
+		return []status.Condition{status.Unattached(status.ListenerTaken(p.kind, p.name, r.kind)), resolved}
+	}
+	return conditionsOf(p.kind, rules, resolved, r.notes)
+}
+
+// hasOther tells whether a route of the other kind for HTTP has one of the names already: their rules are not merged
+// (GRPCRoute.spec.hostnames).
+func (l *listener) hasOther(r *route, names map[string]string) bool {
+	return slices.ContainsFunc(l.attached, func(other *onListener) bool {
+		if other.route.kind == r.kind {
+			return false
+		}
+		for name := range names {
+			for taken := range other.names {
+				if _, both := intersect(name, taken); both {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
+// conditionsOf is the status of a route that is attached.
+func conditionsOf(parentKind string, rules *ruleSet, resolved status.Condition, notes []string) []status.Condition {
 	switch {
 	case rules.invalid == rules.rules:
 		return []status.Condition{status.Invalid(rules.problems), resolved}
 	case rules.invalid > 0:
-		return []status.Condition{
-			status.Accepted(append(notes, r.notes...)), resolved, status.PartiallyInvalid(rules.problems),
-		}
+		return []status.Condition{status.Accepted(parentKind, notes), resolved, status.PartiallyInvalid(rules.problems)}
 	}
-	return []status.Condition{status.Accepted(append(notes, r.notes...)), resolved}
-}
-
-func (t tables) add(key tableKey, r *route, rules *ruleSet) {
-	at := t[key]
-	if at == nil {
-		at = &attached{routes: map[*route]bool{}}
-		t[key] = at
-	}
-	if at.routes[r] {
-		return
-	}
-	at.routes[r] = true
-	for i := range rules.entries {
-		at.entries = append(at.entries, &rules.entries[i])
-	}
-}
-
-// publish puts each table in order and hands it to its port.
-func (t tables) publish(services map[mesh.Name]*mesh.Service) {
-	for key, at := range t {
-		port := portOf(services[key.port.Name], key.port.Port)
-		if key.client == "" {
-			port.Routes = tableOf(at.entries)
-			continue
-		}
-		if port.Consumer == nil {
-			port.Consumer = map[string]*mesh.RouteTable{}
-		}
-		port.Consumer[key.client] = tableOf(at.entries)
-	}
-}
-
-// portsFor are the ports that a parentRef means: all without port and sectionName, else those that have both (ParentReference).
-// Ports on which no HTTP can be seen are not among them; notes names those.
-func portsFor(
-	ref gatewayv1.ParentReference, parent mesh.Name, svc *mesh.Service, refs *references,
-) (ports []uint16, notes []string, wrong *status.Problem) {
-	switch {
-	case svc == nil && refs.services[parent] != nil:
-		return nil, nil, ptr(status.ParentExternalName(parent))
-	case svc == nil:
-		return nil, nil, ptr(status.ParentMissing(parent))
-	case svc.Headless:
-		return nil, nil, ptr(status.ParentHeadless(parent))
-	}
-	var opaque []string
-	for _, port := range svc.Ports {
-		switch {
-		case ref.Port != nil && int(*ref.Port) != int(port.Number):
-		case ref.SectionName != nil && *ref.SectionName != "" && string(*ref.SectionName) != port.Name:
-		case port.Protocol == mesh.ProtocolTCP || port.Protocol == mesh.ProtocolTLS:
-			opaque = append(opaque, fmt.Sprintf("port %s, declared as %s", portLabel(port.Number, port.Name), port.Protocol))
-		default:
-			ports = append(ports, port.Number)
-		}
-	}
-	switch {
-	case len(ports) == 0 && len(opaque) == 0:
-		return nil, nil, ptr(status.ParentPortMissing(parent, wantedPort(ref), portList(refs.services[parent])))
-	case len(ports) == 0:
-		return nil, nil, ptr(status.ParentPortOpaque(parent, strings.Join(opaque, ", and ")))
-	case len(opaque) > 0:
-		notes = append(notes, "the route does not apply to "+strings.Join(opaque, ", and "))
-	}
-	return ports, notes, nil
-}
-
-// wantedPort is what a parentRef asks for, for messages.
-func wantedPort(ref gatewayv1.ParentReference) string {
-	var parts []string
-	if ref.Port != nil {
-		parts = append(parts, fmt.Sprint(*ref.Port))
-	}
-	if ref.SectionName != nil && *ref.SectionName != "" {
-		parts = append(parts, fmt.Sprintf("named %q", string(*ref.SectionName)))
-	}
-	if len(parts) == 0 {
-		return "at all"
-	}
-	return strings.Join(parts, " ")
+	return []status.Condition{status.Accepted(parentKind, notes), resolved}
 }

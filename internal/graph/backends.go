@@ -19,7 +19,7 @@ func (c *ruleCompiler) backends(in []gatewayv1.HTTPBackendRef) []mesh.Backend {
 	for i, ref := range in {
 		where := fmt.Sprintf("backendRefs[%d]", i)
 		reject := func(p status.Problem) { c.reject(p.In(where)) }
-		to, wrong := c.refs.backend(ref.BackendObjectReference, c.route.name.Namespace, c.role)
+		to, wrong := c.refs.backend(ref.BackendObjectReference, c.from())
 		backend := mesh.Backend{
 			Service: to,
 			Weight:  weightOf(ref.Weight, reject),

@@ -17,8 +17,8 @@ type Options struct {
 // Result is what the cluster means.
 type Result struct {
 	Mesh *mesh.Mesh
-	// Status has one entry for each route there is, by kind and name. An entry without parents says that nothing of
-	// Leno's should be in that route's status.
+	// Status has one entry for each route there is, and for each GatewayClass, Gateway and ListenerSet that is Leno's, by kind and
+	// name. A route's entry without parents says that nothing of Leno's should be in its status.
 	Status []status.Want
 }
 
@@ -31,16 +31,17 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	byIP := addressesOf(workloads, s.Pods)
 	e := &endpoints{snapshot: s, workloads: workloads, byIP: byIP}
 	refs := newReferences(s)
-	wants := attach(routesOf(s.HTTPRoutes, refs), services, refs)
-	return Result{
-		Mesh: &mesh.Mesh{
-			Settings:     settings,
-			Services:     services,
-			Workloads:    workloads,
-			Frontends:    frontendsOf(services),
-			WorkloadByIP: byIP,
-			Endpoints:    e.all(services),
-		},
-		Status: wants,
+	gateways := gatewaysOf(s, refs)
+	a := &attachment{snapshot: s, refs: refs, services: services, gateways: gateways, tables: tables{}}
+	wants := a.attach(routesOf(s))
+	m := &mesh.Mesh{
+		Settings:     settings,
+		Services:     services,
+		Gateways:     gateways.mesh(settings.TrustDomain),
+		Workloads:    workloads,
+		Frontends:    frontendsOf(services),
+		WorkloadByIP: byIP,
+		Endpoints:    e.all(services),
 	}
+	return Result{Mesh: m, Status: append(wants, gateways.wants(m.Endpoints)...)}
 }

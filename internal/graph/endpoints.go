@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -23,7 +24,7 @@ func (e *endpoints) all(services map[mesh.Name]*mesh.Service) map[mesh.ServicePo
 	for name, svc := range services {
 		for _, port := range svc.Ports {
 			if list := e.of(svc, port); len(list) > 0 {
-				out[mesh.ServicePort{Name: name, Port: port.Number}] = list
+				out[mesh.ServicePort{Name: name, Port: port.Number, UDP: port.UDP}] = list
 			}
 		}
 	}
@@ -35,7 +36,7 @@ func (e *endpoints) all(services map[mesh.Name]*mesh.Service) map[mesh.ServicePo
 func (e *endpoints) of(svc *mesh.Service, port mesh.Port) []mesh.Endpoint {
 	var out []mesh.Endpoint
 	for _, slice := range e.snapshot.SlicesOf(svc.Name) {
-		number := slicePort(slice, port.Name)
+		number := slicePort(slice, port.Name, port.UDP)
 		if number == 0 || slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
 			continue
 		}
@@ -66,14 +67,17 @@ func health(e mesh.Endpoint) int {
 	return 0
 }
 
-// slicePort is the number behind a port name; 0 if the slice has no such TCP port.
-func slicePort(slice *discoveryv1.EndpointSlice, name string) uint16 {
+// slicePort is the number behind a port name; 0 if the slice has no such port.
+func slicePort(slice *discoveryv1.EndpointSlice, name string, udp bool) uint16 {
 	for _, p := range slice.Ports {
 		given := ""
 		if p.Name != nil {
 			given = *p.Name
 		}
-		if given != name || p.Port == nil || *p.Port < 1 || *p.Port > 65535 || p.Protocol != nil && !isTCP(*p.Protocol) {
+		if given != name || p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
+			continue
+		}
+		if protocol := corev1.Protocol(deref(p.Protocol)); udp != (protocol == corev1.ProtocolUDP) || !udp && !isTCP(protocol) {
 			continue
 		}
 		return uint16(*p.Port)

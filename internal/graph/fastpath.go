@@ -28,6 +28,11 @@ func Endpoints(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) *mesh.Mesh {
 			return nil
 		}
 	}
+	for name := range touched {
+		if isGatewayService(s, name) {
+			return nil // whether it has endpoints is in the status of its Gateway
+		}
+	}
 	e := &endpoints{snapshot: s, workloads: prev.Workloads, byIP: prev.WorkloadByIP}
 	changed := map[mesh.ServicePort][]mesh.Endpoint{}
 	for name := range touched {
@@ -36,7 +41,7 @@ func Endpoints(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) *mesh.Mesh {
 			continue
 		}
 		for _, port := range svc.Ports {
-			key := mesh.ServicePort{Name: name, Port: port.Number}
+			key := mesh.ServicePort{Name: name, Port: port.Number, UDP: port.UDP}
 			if list := e.of(svc, port); !slices.Equal(list, prev.Endpoints[key]) {
 				changed[key] = list
 			}
@@ -57,9 +62,15 @@ func Endpoints(s *snapshot.Snapshot, prev *mesh.Mesh, opts Options) *mesh.Mesh {
 	return &next
 }
 
+// isGatewayService tells whether a Service was made for a Gateway.
+func isGatewayService(s *snapshot.Snapshot, name mesh.Name) bool {
+	service := s.Services[name]
+	return service != nil && service.Labels[mesh.LabelGatewayName] != ""
+}
+
 // read tells whether Build looks at a kind at all.
 func read(kind snapshot.Kind) bool {
-	return kind != snapshot.KindNamespace && kind != snapshot.KindServiceAccount
+	return kind != snapshot.KindServiceAccount
 }
 
 // podsTouch names the Services to look at again when pods changed too; false when a pod changed in a way that more than

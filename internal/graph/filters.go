@@ -235,7 +235,7 @@ func (c *ruleCompiler) mirror(in *gatewayv1.HTTPRequestMirrorFilter, where strin
 		return out, false
 	}
 	out.Numerator, out.Denominator = uint32(numerator), uint32(denominator)
-	to, wrong := c.refs.backend(in.BackendRef, c.route.name.Namespace, c.role)
+	to, wrong := c.refs.backend(in.BackendRef, c.from())
 	out.Backend = to
 	if wrong != nil {
 		located := wrong.In(where).In(c.label)

@@ -11,7 +11,8 @@ import (
 type entry struct {
 	mesh.Entry
 	route       *route
-	rule, match int // places in the route
+	rule, match int   // places in the route
+	call        *call // of a GRPCRoute
 }
 
 // precedence orders entries as HTTPRouteRule.matches asks for; each step decides only between those that are equal so far.
@@ -21,6 +22,7 @@ var precedence = []struct {
 	purpose string
 	compare func(a, b *entry) int
 }{
+	{"the method of a call", compareCalls},
 	{"an exact path before an expression before a prefix", func(a, b *entry) int {
 		return cmp.Compare(pathRank(a.Match.Path.Kind), pathRank(b.Match.Path.Kind))
 	}},
@@ -29,7 +31,7 @@ var precedence = []struct {
 	{"more headers", func(a, b *entry) int { return cmp.Compare(len(b.Match.Headers), len(a.Match.Headers)) }},
 	{"more query parameters", func(a, b *entry) int { return cmp.Compare(len(b.Match.Query), len(a.Match.Query)) }},
 	{"the oldest route", func(a, b *entry) int {
-		return a.route.object.CreationTimestamp.Compare(b.route.object.CreationTimestamp.Time)
+		return a.route.created.Compare(b.route.created)
 	}},
 	{"the first route by namespace/name", func(a, b *entry) int { return cmp.Compare(a.route.name.String(), b.route.name.String()) }},
 	{"the first rule of the route", func(a, b *entry) int { return cmp.Compare(a.rule, b.rule) }},

@@ -18,11 +18,15 @@ import (
 type references struct {
 	services map[mesh.Name]*corev1.Service
 	// grants lists the ReferenceGrants by their namespace, which is the one that they open.
-	grants map[string][]*gatewayv1.ReferenceGrant
+	grants     map[string][]*gatewayv1.ReferenceGrant
+	secrets    map[mesh.Name]*corev1.Secret
+	configMaps map[mesh.Name]*corev1.ConfigMap
+	// tls holds the ports that a BackendTLSPolicy says how to speak TLS to.
+	tls map[mesh.ServicePort]bool
 }
 
 func newReferences(s *snapshot.Snapshot) *references {
-	refs := &references{services: s.Services, grants: map[string][]*gatewayv1.ReferenceGrant{}}
+	refs := &references{services: s.Services, secrets: s.Secrets, configMaps: s.ConfigMaps, grants: map[string][]*gatewayv1.ReferenceGrant{}}
 	for name, grant := range s.ReferenceGrants {
 		refs.grants[name.Namespace] = append(refs.grants[name.Namespace], grant)
 	}
@@ -36,8 +40,8 @@ func newReferences(s *snapshot.Snapshot) *references {
 // namespace, and those could go to the other namespace by themselves (GEP-1294, "Namespace boundaries"). It needs a
 // ReferenceGrant in a producer route, which moves the requests of everybody's clients, under their identity, to where those
 // did not ask to go.
-func (r *references) backend(ref gatewayv1.BackendObjectReference, routeNamespace string, as role) (mesh.ServicePort, *status.Problem) {
-	to := mesh.ServicePort{Name: mesh.Name{Namespace: routeNamespace, Name: string(ref.Name)}}
+func (r *references) backend(ref gatewayv1.BackendObjectReference, by from) (mesh.ServicePort, *status.Problem) {
+	to := mesh.ServicePort{Name: mesh.Name{Namespace: by.namespace, Name: string(ref.Name)}, UDP: by.udp()}
 	if ref.Namespace != nil {
 		to.Namespace = string(*ref.Namespace)
 	}
@@ -51,8 +55,8 @@ func (r *references) backend(ref gatewayv1.BackendObjectReference, routeNamespac
 	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Service" {
 		return to, ptr(status.BackendKind(deref(ref.Group), cmp.Or(deref(ref.Kind), "Service"), string(ref.Name)))
 	}
-	if to.Namespace != routeNamespace && as == roleProducer && !r.granted(to.Name, routeNamespace) {
-		return to, ptr(status.BackendForbidden(to.Name, routeNamespace))
+	if to.Namespace != by.namespace && by.as == roleProducer && !r.granted(by.kind, by.namespace, "", "Service", to.Name) {
+		return to, ptr(status.BackendForbidden(to.Name, by.kind, by.namespace))
 	}
 	svc := r.services[to.Name]
 	switch {
@@ -63,47 +67,57 @@ func (r *references) backend(ref gatewayv1.BackendObjectReference, routeNamespac
 	case number == 0:
 		return to, ptr(status.BackendPortUnset(to.Name))
 	}
-	return to, backendPort(svc, to, number)
+	return to, r.backendPort(svc, to, number, by)
 }
 
-func backendPort(svc *corev1.Service, to mesh.ServicePort, number int) *status.Problem {
+func (r *references) backendPort(svc *corev1.Service, to mesh.ServicePort, number int, by from) *status.Problem {
 	other := ""
 	for _, port := range svc.Spec.Ports {
 		if int(port.Port) != number {
 			continue
 		}
-		if !isTCP(port.Protocol) {
-			other = string(port.Protocol)
+		if isTCP(port.Protocol) == by.udp() || !isTCP(port.Protocol) && port.Protocol != corev1.ProtocolUDP {
+			other = cmp.Or(string(port.Protocol), "TCP")
 			continue
 		}
-		if declared := appProtocol(port); declared == mesh.ProtocolTCP || declared == mesh.ProtocolTLS {
-			return ptr(status.BackendProtocol(to.Name, number, *port.AppProtocol))
+		if declared := appProtocol(port); by.http() && (declared == mesh.ProtocolTCP || declared == mesh.ProtocolTLS && !r.tls[to]) {
+			return ptr(status.BackendProtocol(to.Name, number, *port.AppProtocol, by.kind))
 		}
 		return nil
 	}
 	if other != "" {
-		return ptr(status.BackendProtocol(to.Name, number, other))
+		return ptr(status.BackendProtocol(to.Name, number, other, by.kind))
 	}
-	return ptr(status.BackendPortMissing(to.Name, number, portList(svc)))
+	return ptr(status.BackendPortMissing(to.Name, number, portList(svc, by.udp())))
 }
 
-// granted tells whether a ReferenceGrant lets HTTPRoutes of a namespace refer to a Service.
-func (r *references) granted(to mesh.Name, fromNamespace string) bool {
+// granted tells whether a ReferenceGrant lets objects of a kind of the Gateway API in a namespace refer to an object.
+func (r *references) granted(kind, namespace, toGroup, toKind string, to mesh.Name) bool {
 	return slices.ContainsFunc(r.grants[to.Namespace], func(grant *gatewayv1.ReferenceGrant) bool {
 		from := slices.ContainsFunc(grant.Spec.From, func(f gatewayv1.ReferenceGrantFrom) bool {
-			return f.Group == gatewayv1.GroupName && f.Kind == "HTTPRoute" && string(f.Namespace) == fromNamespace
+			return f.Group == gatewayv1.GroupName && string(f.Kind) == kind && string(f.Namespace) == namespace
 		})
 		return from && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1.ReferenceGrantTo) bool {
-			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == to.Name)
+			return string(t.Group) == toGroup && string(t.Kind) == toKind && (t.Name == nil || *t.Name == "" || string(*t.Name) == to.Name)
 		})
 	})
 }
 
-// portList is the TCP ports of a Service for messages, like "80 (http), 8080".
-func portList(svc *corev1.Service) string {
+// from is who refers to something.
+type from struct {
+	kind      string
+	namespace string
+	as        role
+}
+
+func (f from) udp() bool  { return f.kind == "UDPRoute" }
+func (f from) http() bool { return f.kind == "HTTPRoute" || f.kind == "GRPCRoute" }
+
+// portList is the TCP, or UDP, ports of a Service for messages, like "80 (http), 8080".
+func portList(svc *corev1.Service, udp bool) string {
 	var out []string
 	for _, p := range svc.Spec.Ports {
-		if !isTCP(p.Protocol) {
+		if isTCP(p.Protocol) == udp {
 			continue
 		}
 		out = append(out, portLabel(uint16(p.Port), p.Name))

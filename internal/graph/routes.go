@@ -1,29 +1,49 @@
 package graph
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
 )
 
-// route is one HTTPRoute, compiled.
+// route is one route of any kind, compiled.
 type route struct {
-	name   mesh.Name
-	object *gatewayv1.HTTPRoute
-	// notes are things in the route that are valid and have no effect.
-	notes []string
-	// producer and consumer are the rules as they are for each of the two kinds of parent; nil if there is no such parent.
+	kind       string // "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"
+	name       mesh.Name
+	generation int64
+	created    time.Time
+	parents    []gatewayv1.ParentReference
+	// hostnames in lower case; none means all.
+	hostnames []string
+	// rules of an HTTPRoute, or of a GRPCRoute in the terms of one.
+	rules []gatewayv1.HTTPRouteRule
+	// calls are what a GRPCRoute matches, by rule and match: they decide about precedence.
+	calls map[place]call
+	// backends of a TLSRoute, TCPRoute or UDPRoute.
+	backends []gatewayv1.BackendRef
+	// meshNotes are things in the route that are valid and have no effect on Services; notes on no parent.
+	notes, meshNotes []string
+	// producer and consumer are the rules as they are for each of the two kinds of parent, made when they are asked for.
 	producer, consumer *ruleSet
 }
+
+// place is where in a route a match stands.
+type place struct{ rule, match int }
 
 // ruleSet is the rules of a route towards one kind of parent.
 type ruleSet struct {
 	entries []entry
+	split   *mesh.Split
 	rules   int
 	// invalid rules, and what is wrong with each.
 	invalid  int
@@ -36,80 +56,125 @@ type ruleSet struct {
 type role string
 
 const (
-	// roleProducer routes are in the namespace of the Service they are attached to, and apply to all its clients.
+	// roleProducer routes are in the namespace of the Service they are attached to, and apply to all its clients. Routes of
+	// gateways are like them: they move the requests of strangers.
 	roleProducer role = "producer"
 	// roleConsumer routes are in another namespace, and apply to clients in that namespace.
 	roleConsumer role = "consumer"
 )
 
-// routesOf compiles the routes, in the order of their names.
-func routesOf(in map[mesh.Name]*gatewayv1.HTTPRoute, refs *references) []*route {
-	out := make([]*route, 0, len(in))
-	for _, name := range slices.SortedFunc(maps.Keys(in), compareNames) {
-		out = append(out, routeOf(name, in[name], refs))
+// routesOf reads the routes of all kinds, the older first, and of those made in the same second by kind and name.
+func routesOf(s *snapshot.Snapshot) []*route {
+	var out []*route
+	for name, r := range s.HTTPRoutes {
+		out = append(out, httpRoute(name, r))
 	}
+	for name, r := range s.GRPCRoutes {
+		out = append(out, grpcRoute(name, r))
+	}
+	for name, r := range s.TLSRoutes {
+		one := newRoute("TLSRoute", name, &r.ObjectMeta, r.Spec.ParentRefs, r.Spec.Hostnames)
+		for i, rule := range r.Spec.Rules {
+			one.relays(i, rule.BackendRefs)
+		}
+		out = append(out, one)
+	}
+	for name, r := range s.TCPRoutes {
+		one := newRoute("TCPRoute", name, &r.ObjectMeta, r.Spec.ParentRefs, nil)
+		for i, rule := range r.Spec.Rules {
+			one.relays(i, rule.BackendRefs)
+		}
+		out = append(out, one)
+	}
+	for name, r := range s.UDPRoutes {
+		one := newRoute("UDPRoute", name, &r.ObjectMeta, r.Spec.ParentRefs, nil)
+		for i, rule := range r.Spec.Rules {
+			one.relays(i, rule.BackendRefs)
+		}
+		out = append(out, one)
+	}
+	slices.SortFunc(out, olderRoute)
 	return out
 }
 
-func routeOf(name mesh.Name, object *gatewayv1.HTTPRoute, refs *references) *route {
-	r := &route{name: name, object: object, notes: notesOf(object)}
-	for _, ref := range object.Spec.ParentRefs {
-		parent, ours := parentOf(ref, name.Namespace)
-		switch {
-		case !ours:
-		case roleOf(parent, name) == roleProducer && r.producer == nil:
-			r.producer = compile(r, roleProducer, refs)
-		case roleOf(parent, name) == roleConsumer && r.consumer == nil:
-			r.consumer = compile(r, roleConsumer, refs)
+// olderRoute is the order in which routes compete: age, then namespace/name (Gateway API, "conflicts"), then kind.
+func olderRoute(a, b *route) int {
+	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name.String(), b.name.String()), cmp.Compare(a.kind, b.kind))
+}
+
+func newRoute(
+	kind string, name mesh.Name, meta *metav1.ObjectMeta, parents []gatewayv1.ParentReference, hostnames []gatewayv1.Hostname,
+) *route {
+	r := &route{
+		kind: kind, name: name, generation: meta.Generation, created: meta.CreationTimestamp.Time, parents: parents,
+		hostnames: hostnamesOf(hostnames),
+	}
+	if len(r.hostnames) > 0 && kind != "TLSRoute" {
+		// GEP-1294, "hostnames field".
+		r.meshNotes = append(r.meshNotes, "hostnames have no effect inside the mesh: match the header Host instead")
+	}
+	return r
+}
+
+// relays takes the backends of a rule. Without matches there is nothing to choose a rule by: the first one has it all.
+func (r *route) relays(rule int, backends []gatewayv1.BackendRef) {
+	if rule == 0 {
+		r.backends = backends
+	} else {
+		r.notes = append(r.notes, "rule "+strconv.Itoa(rule)+" has no effect: the first rule takes everything")
+	}
+}
+
+func httpRoute(name mesh.Name, object *gatewayv1.HTTPRoute) *route {
+	r := newRoute("HTTPRoute", name, &object.ObjectMeta, object.Spec.ParentRefs, object.Spec.Hostnames)
+	r.rules = object.Spec.Rules
+	for i, rule := range object.Spec.Rules {
+		if rule.Retry != nil {
+			r.notes = append(r.notes, ruleLabel(i, rule)+": retry is not supported and has no effect")
+		}
+		if rule.SessionPersistence != nil { //nolint:staticcheck // deprecated (GEP-4894), but whoever still sets it is to be told
+			r.notes = append(r.notes, ruleLabel(i, rule)+": sessionPersistence is not supported and has no effect")
 		}
 	}
 	return r
 }
+
+// hostnamesOf are a route's host names in lower case, each once. Addresses are no names (HTTPRoute.spec.hostnames); the API server
+// refuses them, and they would match nothing here.
+func hostnamesOf(in []gatewayv1.Hostname) []string {
+	set := map[string]bool{}
+	for _, h := range in {
+		if h != "" {
+			set[strings.ToLower(string(h))] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// rulesAs are the rules as they are for one kind of parent.
+func (r *route) rulesAs(as role, refs *references) *ruleSet {
+	set := &r.producer
+	if as == roleConsumer {
+		set = &r.consumer
+	}
+	if *set == nil {
+		if r.isHTTP() {
+			*set = compile(r, as, refs)
+		} else {
+			*set = compileSplit(r, as, refs)
+		}
+	}
+	return *set
+}
+
+// isHTTP tells whether requests are routed, not connections.
+func (r *route) isHTTP() bool { return r.kind == "HTTPRoute" || r.kind == "GRPCRoute" }
 
 func roleOf(parent, route mesh.Name) role {
 	if parent.Namespace == route.Namespace {
 		return roleProducer
 	}
 	return roleConsumer
-}
-
-// rulesFor are the rules that apply towards a parent.
-func (r *route) rulesFor(parent mesh.Name) *ruleSet {
-	if roleOf(parent, r.name) == roleProducer {
-		return r.producer
-	}
-	return r.consumer
-}
-
-// parentOf names the Service that a parentRef means; false if it means anything else, which is not ours to answer. An absent
-// group is that of Gateways.
-func parentOf(ref gatewayv1.ParentReference, routeNamespace string) (mesh.Name, bool) {
-	if ref.Group == nil || *ref.Group != "" || ref.Kind == nil || *ref.Kind != "Service" {
-		return mesh.Name{}, false
-	}
-	name := mesh.Name{Namespace: routeNamespace, Name: string(ref.Name)}
-	if ref.Namespace != nil {
-		name.Namespace = string(*ref.Namespace)
-	}
-	return name, true
-}
-
-// notesOf tells what in a route has no effect, so that nobody waits for it.
-func notesOf(object *gatewayv1.HTTPRoute) []string {
-	var out []string
-	if len(object.Spec.Hostnames) > 0 {
-		// GEP-1294, "hostnames field".
-		out = append(out, "hostnames have no effect inside the mesh: match the header Host instead")
-	}
-	for i, rule := range object.Spec.Rules {
-		if rule.Retry != nil {
-			out = append(out, ruleLabel(i, rule)+": retry is not supported and has no effect")
-		}
-		if rule.SessionPersistence != nil { //nolint:staticcheck // deprecated (GEP-4894), but whoever still sets it is to be told
-			out = append(out, ruleLabel(i, rule)+": sessionPersistence is not supported and has no effect")
-		}
-	}
-	return out
 }
 
 // ruleLabel is how messages speak of a rule, like "rule 0" or "rule 2 (canary)".

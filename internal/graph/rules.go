@@ -26,7 +26,7 @@ type ruleCompiler struct {
 // compile reads the rules of a route. A rule that is wrong stays, and answers 500: were it taken out, its requests would
 // fall through to rules that their author did not choose.
 func compile(r *route, as role, refs *references) *ruleSet {
-	rules := r.object.Spec.Rules
+	rules := r.rules
 	if len(rules) == 0 {
 		rules = []gatewayv1.HTTPRouteRule{{}} // the default of the API: everything matches
 	}
@@ -42,9 +42,12 @@ func compile(r *route, as role, refs *references) *ruleSet {
 		}
 		compiled, matches := c.rule(i, rule)
 		for j, match := range matches {
-			set.entries = append(set.entries, entry{
-				Entry: mesh.Entry{Match: match, Rule: compiled}, route: r, rule: i, match: j,
-			})
+			e := entry{Entry: mesh.Entry{Match: match, Rule: compiled}, route: r, rule: i, match: j}
+			if r.kind == "GRPCRoute" {
+				of := r.calls[place{i, j}]
+				e.call = &of
+			}
+			set.entries = append(set.entries, e)
 		}
 		if len(c.invalid) > 0 {
 			set.invalid++
@@ -55,14 +58,17 @@ func compile(r *route, as role, refs *references) *ruleSet {
 	return set
 }
 
+// from is who refers to backends.
+func (c *ruleCompiler) from() from { return from{c.route.kind, c.route.name.Namespace, c.role} }
+
 // reject makes the whole rule invalid.
 func (c *ruleCompiler) reject(p status.Problem) { c.invalid = append(c.invalid, p.In(c.label)) }
 
 // rule compiles one rule, and the matches that select it.
 func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule, []mesh.Match) {
 	origin := mesh.Origin{
-		Kind: "HTTPRoute", Namespace: c.route.name.Namespace, Name: c.route.name.Name,
-		Rule: strconv.Itoa(index), Generation: c.route.object.Generation,
+		Kind: c.route.kind, Namespace: c.route.name.Namespace, Name: c.route.name.Name,
+		Rule: strconv.Itoa(index), Generation: c.route.generation,
 	}
 	if rule.Name != nil && *rule.Name != "" {
 		origin.Rule = string(*rule.Name)

@@ -61,24 +61,37 @@ func addresses(texts []string) []netip.Addr {
 	return out
 }
 
-// portsOf are the TCP ports, ascending. A number that also serves UDP, as DNS does, is there for its TCP side.
+// portsOf are the ports for TCP and UDP.
 func portsOf(svc *corev1.Service) []mesh.Port {
 	var out []mesh.Port
 	for _, p := range svc.Spec.Ports {
-		if !isTCP(p.Protocol) || p.Port < 1 || p.Port > 65535 {
-			continue
+		switch {
+		case p.Port < 1 || p.Port > 65535:
+		case isTCP(p.Protocol):
+			out = append(out, mesh.Port{Number: uint16(p.Port), Name: p.Name, Protocol: protocolOf(p)})
+		case p.Protocol == corev1.ProtocolUDP:
+			out = append(out, mesh.Port{Number: uint16(p.Port), UDP: true, Name: p.Name})
 		}
-		out = append(out, mesh.Port{Number: uint16(p.Port), Name: p.Name, Protocol: protocolOf(p)})
 	}
-	slices.SortStableFunc(out, func(a, b mesh.Port) int { return cmp.Compare(a.Number, b.Number) })
-	return slices.CompactFunc(out, func(a, b mesh.Port) bool { return a.Number == b.Number })
+	slices.SortStableFunc(out, comparePorts)
+	return slices.CompactFunc(out, func(a, b mesh.Port) bool { return comparePorts(a, b) == 0 })
+}
+
+func comparePorts(a, b mesh.Port) int {
+	number := func(p mesh.Port) int {
+		if p.UDP {
+			return int(p.Number)<<1 | 1
+		}
+		return int(p.Number) << 1
+	}
+	return cmp.Compare(number(a), number(b))
 }
 
 func isTCP(p corev1.Protocol) bool { return p == "" || p == corev1.ProtocolTCP }
 
-// portOf finds a port by number; nil if the Service has none of that number.
+// portOf finds a TCP port by number; nil if the Service has none of that number.
 func portOf(svc *mesh.Service, number uint16) *mesh.Port {
-	i, found := slices.BinarySearchFunc(svc.Ports, number, func(p mesh.Port, n uint16) int { return cmp.Compare(p.Number, n) })
+	i, found := slices.BinarySearchFunc(svc.Ports, mesh.Port{Number: number}, comparePorts)
 	if !found {
 		return nil
 	}
@@ -93,6 +106,9 @@ func frontendsOf(services map[mesh.Name]*mesh.Service) map[netip.AddrPort]mesh.S
 		svc := services[name]
 		for _, addr := range svc.Addresses {
 			for _, port := range svc.Ports {
+				if port.UDP {
+					continue // sidecars take TCP
+				}
 				at := netip.AddrPortFrom(addr, port.Number)
 				if _, taken := out[at]; !taken {
 					out[at] = mesh.ServicePort{Name: name, Port: port.Number}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 
@@ -51,6 +52,7 @@ func workloadOf(
 		ServiceAccount: account,
 		Identity:       id.String(),
 		Injected:       injected(pod),
+		Gateway:        gatewayOfPod(pod, account),
 		Owner:          owner,
 		OwnerKind:      ownerKind,
 		Node:           pod.Spec.NodeName,
@@ -84,6 +86,15 @@ func injected(pod *corev1.Pod) bool {
 		}
 	}
 	return false
+}
+
+// gatewayOfPod is the Gateway whose proxy a pod is. The service account is the proof: what it may do is what counts.
+func gatewayOfPod(pod *corev1.Pod, account string) mesh.Name {
+	gateway := cmp.Or(pod.Annotations[mesh.AnnotationGateway], pod.Labels[mesh.LabelGatewayName])
+	if gateway == "" || account != mesh.GatewayServiceAccount(gateway) {
+		return mesh.Name{}
+	}
+	return mesh.Name{Namespace: pod.Namespace, Name: gateway}
 }
 
 // ownerOf is the workload as people know it: its controller, where a ReplicaSet that a Deployment made stands for that

@@ -20,15 +20,18 @@ type Gateway struct {
 
 // Infrastructure is what a gateway's owner asks for beyond listeners (Gateway.spec.infrastructure, spec.addresses).
 type Infrastructure struct {
-	// UID of the Gateway object, which owns what is made for it.
-	UID string
+	// UID of the Gateway object, which owns what is made for it; Class is the name of its GatewayClass.
+	UID   string
+	Class string
 	// Labels and Annotations go onto everything that is made.
 	Labels      map[string]string
 	Annotations map[string]string
 	// Parameters names the GatewayParameters object in the Gateway's namespace, or in none the one of its class; "": defaults.
 	Parameters Name
-	// Addresses that are asked for: IP addresses; empty: any.
+	// Addresses that are asked for; empty: any.
 	Addresses []netip.Addr
+	// ClusterOnly asks for an address that is reachable within the cluster only (routability Cluster).
+	ClusterOnly bool
 }
 
 // GatewayPort is one port of a gateway.

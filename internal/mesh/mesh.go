@@ -89,6 +89,7 @@ const (
 type ServicePort struct {
 	Name
 	Port uint16
+	UDP  bool // a number may be used once for each transport
 }
 
 // Service is one Kubernetes Service.
@@ -98,12 +99,13 @@ type Service struct {
 	// Addresses are the virtual addresses (ClusterIPs, LoadBalancer addresses); empty for headless Services.
 	Addresses []netip.Addr
 	Headless  bool
-	Ports     []Port // ascending by Number
+	Ports     []Port // ascending by Number, TCP before UDP
 }
 
 // Port is one port of a Service, with the routes that are attached to it.
 type Port struct {
 	Number   uint16
+	UDP      bool // nothing but Number and Name says anything then
 	Name     string
 	Protocol Protocol
 	// Routes is what producer routes (same namespace as the Service) say; nil when none is attached.
@@ -111,16 +113,15 @@ type Port struct {
 	// Consumer holds, by client namespace, what routes of that namespace say. Where a client's namespace is present,
 	// its table alone applies to that client (GEP-1426).
 	Consumer map[string]*RouteTable
-	// Servers and Split are what TLSRoutes and TCPRoutes say; ConsumerL4 is the same by client namespace. Where Routes (or
-	// Consumer) has something, they are not in effect (GEP-1294: GRPCRoute before HTTPRoute before TLSRoute before TCPRoute).
-	Servers    []Server
-	Split      *Split
-	ConsumerL4 map[string]L4
+	// L4 is what TLSRoutes or TCPRoutes say, ConsumerL4 the same by client namespace. Where there is something in Routes there is
+	// nothing in L4, and so for each client namespace (GEP-1294: GRPCRoute before HTTPRoute before TLSRoute before TCPRoute).
+	L4         *L4
+	ConsumerL4 map[string]*L4
 	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars.
 	TLS *BackendTLS
 }
 
-// L4 is where connections to a port go that are not looked into beyond their server name.
+// L4 is where connections to a port go that are not looked into beyond their server name: by Servers, or all by Split.
 type L4 struct {
 	Servers []Server
 	Split   *Split

@@ -25,8 +25,18 @@ const (
 	KindNamespace      Kind = "Namespace"
 	KindServiceAccount Kind = "ServiceAccount"
 	KindNode           Kind = "Node"
+	KindSecret         Kind = "Secret" // of type kubernetes.io/tls
+	KindConfigMap      Kind = "ConfigMap"
+	KindGatewayClass   Kind = "GatewayClass"
+	KindGateway        Kind = "Gateway"
+	KindListenerSet    Kind = "ListenerSet"
 	KindHTTPRoute      Kind = "HTTPRoute"
+	KindGRPCRoute      Kind = "GRPCRoute"
+	KindTLSRoute       Kind = "TLSRoute"
+	KindTCPRoute       Kind = "TCPRoute"
+	KindUDPRoute       Kind = "UDPRoute"
 	KindReferenceGrant Kind = "ReferenceGrant"
+	KindBackendTLS     Kind = "BackendTLSPolicy"
 	KindMesh           Kind = "Mesh"
 )
 
@@ -34,7 +44,8 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
-		KindReferenceGrant, KindHTTPRoute,
+		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindGatewayClass, KindGateway, KindListenerSet,
+		KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute,
 	}
 }
 
@@ -103,8 +114,28 @@ func KindOf(obj runtime.Object) (Kind, bool) {
 		return KindServiceAccount, true
 	case *corev1.Node:
 		return KindNode, true
+	case *corev1.Secret:
+		return KindSecret, true
+	case *corev1.ConfigMap:
+		return KindConfigMap, true
+	case *gatewayv1.GatewayClass:
+		return KindGatewayClass, true
+	case *gatewayv1.Gateway:
+		return KindGateway, true
+	case *gatewayv1.ListenerSet:
+		return KindListenerSet, true
 	case *gatewayv1.HTTPRoute:
 		return KindHTTPRoute, true
+	case *gatewayv1.GRPCRoute:
+		return KindGRPCRoute, true
+	case *gatewayv1.TLSRoute:
+		return KindTLSRoute, true
+	case *gatewayv1.TCPRoute:
+		return KindTCPRoute, true
+	case *gatewayv1.UDPRoute:
+		return KindUDPRoute, true
+	case *gatewayv1.BackendTLSPolicy:
+		return KindBackendTLS, true
 	case *gatewayv1.ReferenceGrant, *gatewayv1beta1.ReferenceGrant:
 		return KindReferenceGrant, true
 	case *v1alpha1.Mesh:

@@ -21,8 +21,18 @@ type Snapshot struct {
 	Namespaces      map[mesh.Name]*corev1.Namespace
 	ServiceAccounts map[mesh.Name]*corev1.ServiceAccount
 	Nodes           map[mesh.Name]*corev1.Node
+	Secrets         map[mesh.Name]*corev1.Secret
+	ConfigMaps      map[mesh.Name]*corev1.ConfigMap
+	GatewayClasses  map[mesh.Name]*gatewayv1.GatewayClass
+	Gateways        map[mesh.Name]*gatewayv1.Gateway
+	ListenerSets    map[mesh.Name]*gatewayv1.ListenerSet
 	HTTPRoutes      map[mesh.Name]*gatewayv1.HTTPRoute
+	GRPCRoutes      map[mesh.Name]*gatewayv1.GRPCRoute
+	TLSRoutes       map[mesh.Name]*gatewayv1.TLSRoute
+	TCPRoutes       map[mesh.Name]*gatewayv1.TCPRoute
+	UDPRoutes       map[mesh.Name]*gatewayv1.UDPRoute
 	ReferenceGrants map[mesh.Name]*gatewayv1.ReferenceGrant
+	BackendTLS      map[mesh.Name]*gatewayv1.BackendTLSPolicy
 	Meshes          map[mesh.Name]*v1alpha1.Mesh
 
 	// slices lists the EndpointSlices of each Service by name of slice.
@@ -63,8 +73,18 @@ func (s *Snapshot) contents() map[Ref]Object {
 	collect(all, KindNamespace, s.Namespaces)
 	collect(all, KindServiceAccount, s.ServiceAccounts)
 	collect(all, KindNode, s.Nodes)
+	collect(all, KindSecret, s.Secrets)
+	collect(all, KindConfigMap, s.ConfigMaps)
+	collect(all, KindGatewayClass, s.GatewayClasses)
+	collect(all, KindGateway, s.Gateways)
+	collect(all, KindListenerSet, s.ListenerSets)
 	collect(all, KindHTTPRoute, s.HTTPRoutes)
+	collect(all, KindGRPCRoute, s.GRPCRoutes)
+	collect(all, KindTLSRoute, s.TLSRoutes)
+	collect(all, KindTCPRoute, s.TCPRoutes)
+	collect(all, KindUDPRoute, s.UDPRoutes)
 	collect(all, KindReferenceGrant, s.ReferenceGrants)
+	collect(all, KindBackendTLS, s.BackendTLS)
 	collect(all, KindMesh, s.Meshes)
 	return all
 }

@@ -50,8 +50,28 @@ func (d *draft) apply(e Event) {
 		put(d, &n.ServiceAccounts, e, sameLabels)
 	case KindNode:
 		put(d, &n.Nodes, e, sameLabels)
+	case KindSecret:
+		put(d, &n.Secrets, e, sameVersion)
+	case KindConfigMap:
+		put(d, &n.ConfigMaps, e, sameVersion)
+	case KindGatewayClass:
+		put(d, &n.GatewayClasses, e, sameGeneration)
+	case KindGateway:
+		put(d, &n.Gateways, e, sameGeneration)
+	case KindListenerSet:
+		put(d, &n.ListenerSets, e, sameGeneration)
 	case KindHTTPRoute:
 		put(d, &n.HTTPRoutes, e, sameGeneration)
+	case KindGRPCRoute:
+		put(d, &n.GRPCRoutes, e, sameGeneration)
+	case KindTLSRoute:
+		put(d, &n.TLSRoutes, e, sameGeneration)
+	case KindTCPRoute:
+		put(d, &n.TCPRoutes, e, sameGeneration)
+	case KindUDPRoute:
+		put(d, &n.UDPRoutes, e, sameGeneration)
+	case KindBackendTLS:
+		put(d, &n.BackendTLS, e, sameGeneration)
 	case KindReferenceGrant:
 		put(d, &n.ReferenceGrants, e, sameGeneration)
 	case KindMesh:

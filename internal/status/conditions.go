@@ -13,8 +13,8 @@ const (
 func RouteTypes() []string { return []string{TypeAccepted, TypeResolvedRefs, TypePartiallyInvalid} }
 
 // Accepted says that a route is in effect. Notes tell what a reader might not expect of it.
-func Accepted(notes []string) Condition {
-	message := "The route is in effect for the traffic to this Service"
+func Accepted(parentKind string, notes []string) Condition {
+	message := "The route is in effect for the traffic to this " + parentKind
 	if len(notes) > 0 {
 		message += ". Note: " + strings.Join(notes, "; ")
 	}

@@ -63,8 +63,42 @@ func ParentPortMissing(service mesh.Name, wanted, has string) Problem {
 		service, wanted, orNone(has))
 }
 
-// ParentPortOpaque: the port carries something that is not HTTP as far as anyone can see.
-func ParentPortOpaque(service mesh.Name, ports string) Problem {
+// ParentTaken: routes of another kind have the ports (GEP-1294).
+func ParentTaken(service mesh.Name, routeKind, ports string) Problem {
+	return problem(ReasonConflicted,
+		"the %s has no effect on Service %s, %s: of several kinds of route on a port one is in effect, GRPCRoute before HTTPRoute before TLSRoute before TCPRoute",
+		routeKind, service, ports)
+}
+
+// ListenerMissing: the parent has no such listener.
+func ListenerMissing(kind string, parent mesh.Name, wanted string) Problem {
+	return problem(ReasonNoMatchingParent, "%s %s has no listener %s: correct port and sectionName of the parentRef", kind, parent, wanted)
+}
+
+// ListenerForbids: no listener takes routes of that kind from there.
+func ListenerForbids(kind string, parent mesh.Name, routeKind, routeNamespace string) Problem {
+	return problem(ReasonNotAllowedByListeners,
+		"no listener of %s %s that the parentRef means takes %ss of namespace %s: look at its protocol and allowedRoutes", kind, parent, routeKind, routeNamespace)
+}
+
+// ListenerHostname: route and listeners are for different hosts.
+func ListenerHostname(kind string, parent mesh.Name, hostnames string) Problem {
+	return problem(ReasonNoMatchingHostname,
+		"none of the route's host names (%s) is one of a listener of %s %s: correct the hostnames of one of them", hostnames, kind, parent)
+}
+
+// ListenerTaken: a route of the other kind for HTTP has the hosts already.
+func ListenerTaken(kind string, parent mesh.Name, routeKind string) Problem {
+	return problem(ReasonConflicted,
+		"on %s %s, a route of another kind than %s is attached for the same host names: give each kind its own hosts or listeners", kind, parent, routeKind)
+}
+
+// ParentPortOpaque: what the port is declared to carry is not what the route is about.
+func ParentPortOpaque(service mesh.Name, routeKind, ports string) Problem {
+	if routeKind == "TLSRoute" {
+		return problem(ReasonNoMatchingParent,
+			"no TLS can be seen on Service %s, %s: if the port carries TLS, give it appProtocol: tls", service, ports)
+	}
 	return problem(ReasonNoMatchingParent,
 		"no HTTP can be seen on Service %s, %s: if the port carries plain HTTP, give it appProtocol: http", service, ports)
 }
@@ -88,10 +122,10 @@ func BackendPortUnset(service mesh.Name) Problem {
 }
 
 // BackendProtocol: the port cannot be spoken to with HTTP.
-func BackendProtocol(service mesh.Name, port int, protocol string) Problem {
+func BackendProtocol(service mesh.Name, port int, protocol, routeKind string) Problem {
 	return problem(ReasonUnsupportedProtocol,
-		"port %d of Service %s is declared as %s, which a route for HTTP cannot use: refer to another port or correct the declaration",
-		port, service, protocol)
+		"port %d of Service %s is declared as %s, which %s cannot use: refer to another port or correct the declaration",
+		port, service, protocol, article(routeKind))
 }
 
 // BackendKind: only Services can be backends.
@@ -109,10 +143,18 @@ func BackendExternalName(service mesh.Name) Problem {
 }
 
 // BackendForbidden: a grant is missing.
-func BackendForbidden(service mesh.Name, routeNamespace string) Problem {
+func BackendForbidden(service mesh.Name, routeKind, routeNamespace string) Problem {
 	return problem(ReasonRefNotPermitted,
-		"the reference to Service %s is not permitted: its namespace %s needs a ReferenceGrant from HTTPRoutes of %s to Services",
-		service, service.Namespace, routeNamespace)
+		"the reference to Service %s is not permitted: its namespace %s needs a ReferenceGrant from %ss of %s to Services",
+		service, service.Namespace, routeKind, routeNamespace)
+}
+
+// article puts the article in front of a kind.
+func article(kind string) string {
+	if strings.HasPrefix(kind, "H") { // as it is spoken
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 // What can be wrong with a rule.

@@ -60,7 +60,7 @@ func servicePort(m *mesh.Mesh, sp mesh.ServicePort) (*mesh.Service, *mesh.Port) 
 		return nil, nil
 	}
 	for i := range s.Ports {
-		if s.Ports[i].Number == sp.Port {
+		if s.Ports[i].Number == sp.Port && s.Ports[i].UDP == sp.UDP {
 			return s, &s.Ports[i]
 		}
 	}

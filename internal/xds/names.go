@@ -61,10 +61,16 @@ func ListenerName(dst netip.AddrPort) string {
 	return outboundPrefix + canonical(dst).String()
 }
 
-// ClusterName is "namespace/service:port", of the cluster and of its endpoints.
+// ClusterName is "namespace/service:port", of the cluster and of its endpoints; "namespace/service:port/udp" for a UDP port.
 func ClusterName(sp mesh.ServicePort) string {
-	return sp.Namespace + "/" + sp.Name.Name + ":" + strconv.Itoa(int(sp.Port))
+	name := sp.Namespace + "/" + sp.Name.Name + ":" + strconv.Itoa(int(sp.Port))
+	if sp.UDP {
+		name += udpSuffix
+	}
+	return name
 }
+
+const udpSuffix = "/udp"
 
 // PodClusterName is "address:port", of the cluster with that one endpoint.
 func PodClusterName(pod netip.AddrPort) string { return canonical(pod).String() }
@@ -109,11 +115,12 @@ func parseCluster(name string) (mesh.ServicePort, bool) {
 	if !ok {
 		return mesh.ServicePort{}, false
 	}
+	number, udp := strings.CutSuffix(number, udpSuffix)
 	port, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
 		return mesh.ServicePort{}, false
 	}
-	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port)}
+	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port), UDP: udp}
 	return sp, ClusterName(sp) == name
 }
 

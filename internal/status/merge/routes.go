@@ -1,27 +1,21 @@
 // Package routestatus merges the status that Leno wants for a route into what the route has. It is a function of its
 // arguments; whoever writes the result owns the client.
-package routestatus
+package merge
 
 import (
-	"slices"
-	"unicode/utf8"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/internal/status"
 )
 
-// maxMessage is the longest message that the API server takes, in characters; bytes are the safe side of that.
-const maxMessage = 32768
-
 // maxParents is how many parents' status a route can have.
 const maxParents = 32
 
-// Merge is a route's status.parents as it should be, and whether it means anything else than existing, which stays as it is.
+// Parents is a route's status.parents as it should be, and whether it means anything else than existing, which stays as it is.
 // Entries of other controllers stay, and so do conditions of other types in Leno's own entries. Leno's entries for parents that
 // are not wanted any more go. A condition keeps its time of transition as long as its status stays.
-func Merge(existing []gatewayv1.RouteParentStatus, want status.Want, now metav1.Time) (merged []gatewayv1.RouteParentStatus, changed bool) {
+func Parents(existing []gatewayv1.RouteParentStatus, want status.Want, now metav1.Time) (merged []gatewayv1.RouteParentStatus, changed bool) {
 	var ours []gatewayv1.RouteParentStatus
 	for _, parent := range existing {
 		if parent.ControllerName == status.ControllerName {
@@ -42,7 +36,7 @@ func Merge(existing []gatewayv1.RouteParentStatus, want status.Want, now metav1.
 			changed = true
 		}
 		var differs bool
-		entry.Conditions, differs = conditions(entry.Conditions, parent.Conditions, want.Generation, now)
+		entry.Conditions, differs = conditions(entry.Conditions, parent.Conditions, status.RouteTypes(), want.Generation, now)
 		changed = changed || differs
 		merged = append(merged, entry)
 	}
@@ -51,66 +45,6 @@ func Merge(existing []gatewayv1.RouteParentStatus, want status.Want, now metav1.
 		return existing, false
 	}
 	return merged, true
-}
-
-// conditions replaces those that Leno owns by the wanted ones.
-func conditions(existing []metav1.Condition, want []status.Condition, generation int64, now metav1.Time) ([]metav1.Condition, bool) {
-	var out []metav1.Condition
-	changed := false
-	for _, c := range want {
-		next := condition(c, generation, now)
-		i := slices.IndexFunc(existing, func(e metav1.Condition) bool { return e.Type == c.Type })
-		if i < 0 {
-			changed = true
-		} else {
-			if existing[i].Status == next.Status {
-				next.LastTransitionTime = existing[i].LastTransitionTime
-			}
-			changed = changed || !Equal(existing[i], next)
-		}
-		out = append(out, next)
-	}
-	for _, e := range existing {
-		wanted := slices.ContainsFunc(want, func(c status.Condition) bool { return c.Type == e.Type })
-		switch {
-		case wanted:
-		case slices.Contains(status.RouteTypes(), e.Type):
-			changed = true // ours, and not true any more
-		default:
-			out = append(out, e)
-		}
-	}
-	return out, changed
-}
-
-// Equal tells whether two conditions mean the same; their times do not matter.
-func Equal(a, b metav1.Condition) bool {
-	a.LastTransitionTime, b.LastTransitionTime = metav1.Time{}, metav1.Time{}
-	return a == b
-}
-
-func condition(c status.Condition, generation int64, now metav1.Time) metav1.Condition {
-	out := metav1.Condition{
-		Type: c.Type, Status: metav1.ConditionFalse, Reason: c.Reason, Message: clip(c.Message),
-		ObservedGeneration: generation, LastTransitionTime: now,
-	}
-	if c.Status {
-		out.Status = metav1.ConditionTrue
-	}
-	return out
-}
-
-// clip cuts a message that is too long, and not within a character.
-func clip(message string) string {
-	if len(message) <= maxMessage {
-		return message
-	}
-	const rest = "…"
-	end := maxMessage - len(rest)
-	for !utf8.RuneStart(message[end]) {
-		end--
-	}
-	return message[:end] + rest
 }
 
 // find looks for the entry of a parent; nil if there is none.

@@ -1,4 +1,4 @@
-package routestatus
+package merge
 
 import (
 	"fmt"
@@ -119,14 +119,14 @@ func TestMerge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			merged, changed := Merge(tt.existing, tt.want, now)
+			merged, changed := Parents(tt.existing, tt.want, now)
 			if changed != tt.changed {
 				t.Errorf("changed %v, want %v", changed, tt.changed)
 			}
 			if diff := cmp.Diff(tt.merged, merged); diff != "" {
 				t.Errorf("merged (-want +got):\n%s", diff)
 			}
-			if again, changed := Merge(merged, tt.want, metav1.Now()); changed {
+			if again, changed := Parents(merged, tt.want, metav1.Now()); changed {
 				t.Errorf("a second merge changes it again: %v", again)
 			}
 		})

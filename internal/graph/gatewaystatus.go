@@ -1,0 +1,274 @@
+package graph
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+// wants is the status of all classes, Gateways and ListenerSets that are ours, by kind and name.
+func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []status.Want {
+	var out []status.Want
+	for _, name := range slices.SortedFunc(maps.Keys(g.snapshot.GatewayClasses), compareNames) {
+		if class := g.snapshot.GatewayClasses[name]; ours(class) {
+			out = append(out, classWant(name, class))
+		}
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(g.byName), compareNames) {
+		out = append(out, g.byName[name].want(g.standing(name, endpoints)))
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(g.sets), compareNames) {
+		set := g.sets[name]
+		of := g.byName[parentGateway(name, set.object)]
+		out = append(out, set.want(of, g.standing(of.name, endpoints)))
+	}
+	return out
+}
+
+func classWant(name mesh.Name, class *gatewayv1.GatewayClass) status.Want {
+	want := status.Want{Kind: "GatewayClass", Name: name, Generation: class.Generation, Features: status.GatewayFeatures()}
+	accepted := status.True(status.TypeAccepted, status.ReasonAccepted, "Leno makes the Gateways of this class")
+	if ref := class.Spec.ParametersRef; ref != nil {
+		accepted = status.False(status.TypeAccepted, status.ReasonInvalidParameters,
+			"spec.parametersRef is not supported: name parameters in spec.infrastructure.parametersRef of each Gateway")
+	}
+	want.Conditions = []status.Condition{accepted}
+	return want
+}
+
+// standing is what there is of a gateway in the cluster.
+type standing struct {
+	// pending says what is still to come; nil: the gateway takes traffic.
+	pending   *status.Problem
+	addresses []status.Address
+}
+
+// standing looks for the Service of a gateway and for proxies behind it.
+func (g *gateways) standing(name mesh.Name, endpoints map[mesh.ServicePort][]mesh.Endpoint) standing {
+	one := g.byName[name]
+	resource := mesh.Name{Namespace: name.Namespace, Name: mesh.GatewayResource(name.Name)}
+	service := g.snapshot.Services[resource]
+	var out standing
+	if service != nil {
+		out.addresses = addressesOfGateway(service, one.infrastructure().ClusterOnly)
+	}
+	for _, asked := range one.object.Spec.Addresses {
+		if asked.Value == "" {
+			continue
+		}
+		if !slices.ContainsFunc(out.addresses, func(a status.Address) bool { return sameAddress(a.Value, asked.Value) }) {
+			out.pending = ptr(status.Why(status.ReasonAddressNotUsable,
+				"address %.253s could not be had from the cluster's load balancer: ask for one that it can give, or for none", asked.Value))
+			return out
+		}
+	}
+	switch {
+	case service == nil:
+		out.pending = ptr(status.Why(status.ReasonPending, "Service %s is being made", resource))
+	case len(out.addresses) == 0:
+		out.pending = ptr(status.Why(status.ReasonAddressNotAssigned,
+			"Service %s of type %s has no address yet: if it stays so, the cluster has nothing that gives addresses to such Services", resource, service.Spec.Type))
+	case !served(resource, service, endpoints):
+		out.pending = ptr(status.Why(status.ReasonPending, "no proxy of the gateway is ready yet: see Deployment %s", resource))
+	}
+	return out
+}
+
+func sameAddress(a, b string) bool {
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	return errX == nil && errY == nil && x.Unmap() == y.Unmap()
+}
+
+// addressesOfGateway are those that clients can use.
+func addressesOfGateway(service *corev1.Service, clusterOnly bool) []status.Address {
+	var out []status.Address
+	if clusterOnly || service.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		for _, addr := range addresses(append([]string{service.Spec.ClusterIP}, service.Spec.ClusterIPs...)) {
+			one := status.Address{Type: string(gatewayv1.IPAddressType), Value: addr.String()}
+			if clusterOnly {
+				one.Routability = string(gatewayv1.GatewayAddressRoutabilityCluster)
+			}
+			out = append(out, one)
+		}
+		return out
+	}
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		switch {
+		case ingress.IP != "":
+			out = append(out, status.Address{Type: string(gatewayv1.IPAddressType), Value: ingress.IP})
+		case ingress.Hostname != "":
+			out = append(out, status.Address{Type: string(gatewayv1.HostnameAddressType), Value: ingress.Hostname})
+		}
+	}
+	return out
+}
+
+// served tells whether there is a ready proxy behind each port.
+func served(name mesh.Name, service *corev1.Service, endpoints map[mesh.ServicePort][]mesh.Endpoint) bool {
+	for _, p := range service.Spec.Ports {
+		list := endpoints[mesh.ServicePort{Name: name, Port: uint16(p.Port), UDP: p.Protocol == corev1.ProtocolUDP}]
+		if !slices.ContainsFunc(list, func(e mesh.Endpoint) bool { return e.Ready }) {
+			return false
+		}
+	}
+	return len(service.Spec.Ports) > 0
+}
+
+func (g *gateway) want(s standing) status.Want {
+	want := status.Want{Kind: "Gateway", Name: g.name, Generation: g.object.Generation, Addresses: s.addresses}
+	accepted, usable := g.accepted()
+	want.Conditions = append(want.Conditions, accepted, programmed(accepted, usable, s), g.resolved())
+	if g.fallback() {
+		want.Conditions = append(want.Conditions, status.True(status.TypeInsecureFallback, status.ReasonConfigurationChanged,
+			"clients without a valid certificate are let in (AllowInsecureFallback): backends must decide"))
+	}
+	for _, l := range g.listeners {
+		want.Listeners = append(want.Listeners, l.want(s))
+	}
+	for _, set := range g.sets {
+		if accepted, _ := set.accepted(g); accepted.Status {
+			want.ListenerSets++
+		}
+	}
+	return want
+}
+
+// accepted tells whether a Gateway is, and whether there is anything to serve.
+func (g *gateway) accepted() (c status.Condition, usable bool) {
+	all := slices.Clone(g.listeners)
+	for _, set := range g.sets {
+		if set.allowed {
+			all = append(all, set.listeners...)
+		}
+	}
+	usable = slices.ContainsFunc(all, (*listener).valid)
+	switch {
+	case g.refused != nil:
+		return status.Because(status.TypeAccepted, []status.Problem{*g.refused}), false
+	case !usable:
+		return status.False(status.TypeAccepted, status.ReasonListenersNotValid, "no listener is valid: %s", wrongOnes(g.listeners)), false
+	case slices.ContainsFunc(g.listeners, func(l *listener) bool { return !l.valid() }):
+		return status.True(status.TypeAccepted, status.ReasonListenersNotValid, "some listeners are not valid and not served: %s", wrongOnes(g.listeners)), true
+	}
+	return status.True(status.TypeAccepted, status.ReasonAccepted, "all listeners are valid"), true
+}
+
+// wrongOnes names the listeners that are not valid.
+func wrongOnes(listeners []*listener) string {
+	var out []string
+	for _, l := range listeners {
+		if p := l.problem(); p != nil {
+			out = append(out, fmt.Sprintf("%s (%s)", l.spec.Name, p.Reason))
+		}
+	}
+	return status.List(out)
+}
+
+// problem is why a listener is not valid.
+func (l *listener) problem() *status.Problem {
+	if l.conflict != nil {
+		return l.conflict
+	}
+	return l.rejected
+}
+
+func programmed(accepted status.Condition, usable bool, s standing) status.Condition {
+	switch {
+	case !accepted.Status:
+		return status.False(status.TypeProgrammed, status.ReasonInvalid, "not accepted: %s", accepted.Message)
+	case s.pending != nil:
+		return status.Because(status.TypeProgrammed, []status.Problem{*s.pending})
+	case !usable:
+		return status.False(status.TypeProgrammed, status.ReasonInvalid, "there is nothing to serve")
+	}
+	return status.True(status.TypeProgrammed, status.ReasonProgrammed, "the gateway takes traffic at its addresses")
+}
+
+// resolved sums up whether all references can be followed.
+func (g *gateway) resolved() status.Condition {
+	if len(g.unresolved) > 0 {
+		return status.Because(status.TypeResolvedRefs, g.unresolved)
+	}
+	for _, l := range g.listeners {
+		if len(l.unresolved) > 0 {
+			return status.False(status.TypeResolvedRefs, status.ReasonListenersNotResolved, "listener %s: %s", l.spec.Name, l.unresolved[0].Text)
+		}
+	}
+	return status.True(status.TypeResolvedRefs, status.ReasonResolvedRefs, "All references are resolved")
+}
+
+// fallback tells whether some listener lets clients in whose certificates are not valid.
+func (g *gateway) fallback() bool {
+	return slices.ContainsFunc(g.listeners, func(l *listener) bool {
+		return l.termination != nil && l.termination.Clients != nil && l.termination.Clients.Fallback
+	})
+}
+
+func (l *listener) want(s standing) status.Listener {
+	out := status.Listener{Name: string(l.spec.Name), Kinds: l.kinds, Attached: int32(len(l.routes))}
+	accepted := status.True(status.TypeAccepted, status.ReasonAccepted, "the listener is valid")
+	programmed := status.True(status.TypeProgrammed, status.ReasonProgrammed, "the listener takes traffic")
+	conflicted := status.False(status.TypeConflicted, status.ReasonNoConflicts, "the listener can be told from all others")
+	switch {
+	case l.conflict != nil:
+		accepted = status.Because(status.TypeAccepted, []status.Problem{*l.conflict})
+		programmed = status.Because(status.TypeProgrammed, []status.Problem{*l.conflict})
+		conflicted = status.True(status.TypeConflicted, l.conflict.Reason, "%s", l.conflict.Text)
+	case l.rejected != nil:
+		accepted = status.Because(status.TypeAccepted, []status.Problem{*l.rejected})
+		programmed = status.False(status.TypeProgrammed, status.ReasonInvalid, "not accepted: %s", l.rejected.Text)
+	case l.incomplete != nil:
+		programmed = status.Because(status.TypeProgrammed, []status.Problem{*l.incomplete})
+	case s.pending != nil:
+		programmed = status.False(status.TypeProgrammed, status.ReasonPending, "%s", s.pending.Text)
+	}
+	resolved := status.True(status.TypeResolvedRefs, status.ReasonResolvedRefs, "All references are resolved")
+	if len(l.unresolved) > 0 {
+		resolved = status.Because(status.TypeResolvedRefs, l.unresolved)
+	}
+	out.Conditions = []status.Condition{accepted, programmed, resolved, conflicted}
+	return out
+}
+
+// accepted tells whether a ListenerSet is part of its gateway.
+func (set *listenerSet) accepted(of *gateway) (c status.Condition, usable bool) {
+	parentAccepted, _ := of.accepted()
+	usable = slices.ContainsFunc(set.listeners, (*listener).valid)
+	switch {
+	case !set.allowed:
+		return status.False(status.TypeAccepted, status.ReasonNotAllowed,
+			"Gateway %s does not take ListenerSets of namespace %s: see its spec.allowedListeners", of.name, set.name.Namespace), false
+	case !usable:
+		return status.False(status.TypeAccepted, status.ReasonListenersNotValid, "no listener is valid: %s", wrongOnes(set.listeners)), false
+	case !parentAccepted.Status:
+		return status.False(status.TypeAccepted, status.ReasonParentNotAccepted, "Gateway %s is not accepted: see its status", of.name), false
+	case slices.ContainsFunc(set.listeners, func(l *listener) bool { return !l.valid() }):
+		return status.True(status.TypeAccepted, status.ReasonListenersNotValid, "some listeners are not valid and not served: %s", wrongOnes(set.listeners)), true
+	}
+	return status.True(status.TypeAccepted, status.ReasonAccepted, "all listeners are valid"), true
+}
+
+func (set *listenerSet) want(of *gateway, s standing) status.Want {
+	want := status.Want{Kind: "ListenerSet", Name: set.name, Generation: set.object.Generation}
+	accepted, usable := set.accepted(of)
+	done := programmed(accepted, usable, s)
+	if !accepted.Status {
+		done = status.False(status.TypeProgrammed, accepted.Reason, "%s", accepted.Message)
+	}
+	want.Conditions = []status.Condition{accepted, done}
+	if !set.allowed {
+		return want
+	}
+	for _, l := range set.listeners {
+		want.Listeners = append(want.Listeners, l.want(s))
+	}
+	return want
+}

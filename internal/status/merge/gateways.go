@@ -1,0 +1,108 @@
+package merge
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+// Class merges the status of a GatewayClass into it, and tells whether that changed anything.
+func Class(class *gatewayv1.GatewayClass, want status.Want, now metav1.Time) bool {
+	conditions, changed := conditions(class.Status.Conditions, want.Conditions, nil, want.Generation, now)
+	features := make([]gatewayv1.SupportedFeature, len(want.Features))
+	for i, f := range want.Features {
+		features[i].Name = gatewayv1.FeatureName(f)
+	}
+	changed = changed || !slices.Equal(class.Status.SupportedFeatures, features)
+	class.Status.Conditions, class.Status.SupportedFeatures = conditions, features
+	return changed
+}
+
+// Gateway merges the status of a Gateway into it, and tells whether that changed anything.
+func Gateway(gateway *gatewayv1.Gateway, want status.Want, now metav1.Time) bool {
+	s := &gateway.Status
+	before := s.DeepCopy()
+	var changed bool
+	s.Conditions, changed = conditions(s.Conditions, want.Conditions, status.GatewayTypes(), want.Generation, now)
+	s.Addresses = nil
+	for _, a := range want.Addresses {
+		kind := gatewayv1.AddressType(a.Type)
+		one := gatewayv1.GatewayStatusAddress{Type: &kind, Value: a.Value}
+		if a.Routability != "" {
+			routability := gatewayv1.GatewayAddressRoutabilityType(a.Routability)
+			one.Routability = &routability
+		}
+		s.Addresses = append(s.Addresses, one)
+	}
+	s.Listeners = nil
+	for _, l := range want.Listeners {
+		one := gatewayv1.ListenerStatus{Name: gatewayv1.SectionName(l.Name), SupportedKinds: kinds(l.Kinds), AttachedRoutes: l.Attached}
+		i := slices.IndexFunc(before.Listeners, func(e gatewayv1.ListenerStatus) bool { return e.Name == one.Name })
+		if i >= 0 {
+			one.Conditions = before.Listeners[i].Conditions
+		}
+		var differs bool
+		one.Conditions, differs = conditions(one.Conditions, l.Conditions, nil, want.Generation, now)
+		changed = changed || differs || i < 0
+		s.Listeners = append(s.Listeners, one)
+	}
+	s.AttachedListenerSets = nil
+	if want.ListenerSets > 0 || before.AttachedListenerSets != nil {
+		s.AttachedListenerSets = &want.ListenerSets
+	}
+	return changed || !reflect.DeepEqual(before.Addresses, s.Addresses) || !reflect.DeepEqual(before.AttachedListenerSets, s.AttachedListenerSets) ||
+		len(before.Listeners) != len(s.Listeners) ||
+		!slices.EqualFunc(before.Listeners, s.Listeners, func(a, b gatewayv1.ListenerStatus) bool {
+			return a.Name == b.Name && a.AttachedRoutes == b.AttachedRoutes && sameKinds(a.SupportedKinds, b.SupportedKinds)
+		})
+}
+
+// ListenerSet merges the status of a ListenerSet into it, and tells whether that changed anything.
+func ListenerSet(set *gatewayv1.ListenerSet, want status.Want, now metav1.Time) bool {
+	s := &set.Status
+	before := s.DeepCopy()
+	var changed bool
+	s.Conditions, changed = conditions(s.Conditions, want.Conditions, nil, want.Generation, now)
+	s.Listeners = nil
+	for _, l := range want.Listeners {
+		one := gatewayv1.ListenerEntryStatus{Name: gatewayv1.SectionName(l.Name), SupportedKinds: kinds(l.Kinds), AttachedRoutes: l.Attached}
+		i := slices.IndexFunc(before.Listeners, func(e gatewayv1.ListenerEntryStatus) bool { return e.Name == one.Name })
+		if i >= 0 {
+			one.Conditions = before.Listeners[i].Conditions
+		}
+		var differs bool
+		one.Conditions, differs = conditions(one.Conditions, l.Conditions, nil, want.Generation, now)
+		changed = changed || differs || i < 0
+		s.Listeners = append(s.Listeners, one)
+	}
+	return changed || !slices.EqualFunc(before.Listeners, s.Listeners, func(a, b gatewayv1.ListenerEntryStatus) bool {
+		return a.Name == b.Name && a.AttachedRoutes == b.AttachedRoutes && sameKinds(a.SupportedKinds, b.SupportedKinds)
+	})
+}
+
+// kinds are kinds of route; the list is there even if it is empty.
+func kinds(names []string) []gatewayv1.RouteGroupKind {
+	out := make([]gatewayv1.RouteGroupKind, len(names))
+	for i, name := range names {
+		group := gatewayv1.Group(gatewayv1.GroupName)
+		out[i] = gatewayv1.RouteGroupKind{Group: &group, Kind: gatewayv1.Kind(name)}
+	}
+	return out
+}
+
+func sameKinds(a, b []gatewayv1.RouteGroupKind) bool {
+	group := func(k gatewayv1.RouteGroupKind) gatewayv1.Group {
+		if k.Group == nil {
+			return gatewayv1.GroupName
+		}
+		return *k.Group
+	}
+	return slices.EqualFunc(a, b, func(a, b gatewayv1.RouteGroupKind) bool {
+		return cmp.Compare(a.Kind, b.Kind) == 0 && group(a) == group(b)
+	})
+}
