@@ -11,7 +11,7 @@ import (
 	"github.com/leno-mesh/leno/internal/status/merge"
 )
 
-//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status,verbs=update;patch
+//+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;backendtlspolicies/status,verbs=update;patch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status,verbs=update;patch
 
 // kind is one kind of object whose status Leno writes.
@@ -24,6 +24,9 @@ type kind struct {
 
 // kinds is the table.
 var kinds = map[string]kind{
+	"BackendTLSPolicy": {served.BackendTLSPolicy, object[gatewayv1.BackendTLSPolicy], into(func(o *gatewayv1.BackendTLSPolicy, want status.Want, now metav1.Time) bool {
+		return merge.Policy(&o.Status, want, now)
+	})},
 	"GatewayClass": {served.GatewayClass, object[gatewayv1.GatewayClass], into(merge.Class)},
 	"Gateway":      {served.Gateway, object[gatewayv1.Gateway], into(merge.Gateway)},
 	"ListenerSet":  {served.ListenerSet, object[gatewayv1.ListenerSet], into(merge.ListenerSet)},

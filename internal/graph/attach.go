@@ -94,7 +94,7 @@ func parentOf(ref gatewayv1.ParentReference, routeNamespace string) (parent, boo
 
 // toListeners attaches a route to the listeners that a parentRef means, and says how that went.
 func (a *attachment) toListeners(r *route, ref gatewayv1.ParentReference, p parent, listeners []*listener) []status.Condition {
-	rules := r.rulesAs(roleProducer, a.refs)
+	rules := r.rulesAs(roleGateway, a.refs)
 	resolved := status.ResolvedRefs(rules.references)
 	meant := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool {
 		return ref.Port != nil && *ref.Port != l.spec.Port || ref.SectionName != nil && *ref.SectionName != "" && *ref.SectionName != l.spec.Name

@@ -3,6 +3,8 @@
 package graph
 
 import (
+	"slices"
+
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
@@ -17,8 +19,8 @@ type Options struct {
 // Result is what the cluster means.
 type Result struct {
 	Mesh *mesh.Mesh
-	// Status has one entry for each route there is, and for each GatewayClass, Gateway and ListenerSet that is Leno's, by kind and
-	// name. A route's entry without parents says that nothing of Leno's should be in its status.
+	// Status has one entry for each route there is, and for each GatewayClass, Gateway and ListenerSet that is Leno's, and for
+	// each policy, by kind and name. An entry of a route or policy without parents says that nothing of Leno's should be in its status.
 	Status []status.Want
 }
 
@@ -31,6 +33,8 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	byIP := addressesOf(workloads, s.Pods)
 	e := &endpoints{snapshot: s, workloads: workloads, byIP: byIP}
 	refs := newReferences(s)
+	refs.tls = tlsPoliciesOf(s.BackendTLS, refs)
+	refs.tls.publish(services)
 	gateways := gatewaysOf(s, refs)
 	a := &attachment{snapshot: s, refs: refs, services: services, gateways: gateways, tables: tables{}}
 	wants := a.attach(routesOf(s))
@@ -43,5 +47,5 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 		WorkloadByIP: byIP,
 		Endpoints:    e.all(services),
 	}
-	return Result{Mesh: m, Status: append(wants, gateways.wants(m.Endpoints)...)}
+	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways))}
 }

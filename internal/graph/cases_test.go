@@ -6,11 +6,13 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/leno-mesh/leno/internal/graph"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
+	"github.com/leno-mesh/leno/internal/status"
 	"github.com/leno-mesh/leno/test/fixture"
 	"github.com/leno-mesh/leno/test/golden"
 )
@@ -24,13 +26,13 @@ func TestCases(t *testing.T) {
 	for _, name := range cases(t) {
 		t.Run(name, func(t *testing.T) {
 			events, baseName := fixture.Case(t, casesRoot, name)
-			base := &mesh.Mesh{}
+			base := graph.Result{Mesh: &mesh.Mesh{}}
 			if baseName != "" {
 				baseEvents, _ := fixture.Case(t, casesRoot, baseName)
-				base = build(baseEvents).Mesh
+				base = build(baseEvents)
 			}
 			result := build(events)
-			gotMesh, gotStatus := golden.Mesh(without(result.Mesh, base)), golden.Status(result.Status)
+			gotMesh, gotStatus := golden.Mesh(without(result.Mesh, base.Mesh)), golden.Status(news(result.Status, base.Status))
 			want.Check(t, name+"/mesh.yaml", gotMesh)
 			want.Check(t, name+"/status.yaml", gotStatus)
 
@@ -38,7 +40,8 @@ func TestCases(t *testing.T) {
 			for range 5 {
 				order.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 				again := build(events)
-				if !bytes.Equal(golden.Mesh(without(again.Mesh, base)), gotMesh) || !bytes.Equal(golden.Status(again.Status), gotStatus) {
+				if !bytes.Equal(golden.Mesh(without(again.Mesh, base.Mesh)), gotMesh) ||
+					!bytes.Equal(golden.Status(news(again.Status, base.Status)), gotStatus) {
 					t.Fatal("the result depends on the order of the events")
 				}
 			}
@@ -67,11 +70,19 @@ func without(m, base *mesh.Mesh) *mesh.Mesh {
 		out.Settings = mesh.Settings{}
 	}
 	out.Services = subtract(m.Services, base.Services)
+	out.Gateways = subtract(m.Gateways, base.Gateways)
 	out.Workloads = subtract(m.Workloads, base.Workloads)
 	out.Frontends = subtract(m.Frontends, base.Frontends)
 	out.WorkloadByIP = subtract(m.WorkloadByIP, base.WorkloadByIP)
 	out.Endpoints = subtract(m.Endpoints, base.Endpoints)
 	return &out
+}
+
+// news is the status that the base does not have.
+func news(wants, base []status.Want) []status.Want {
+	return slices.DeleteFunc(slices.Clone(wants), func(w status.Want) bool {
+		return slices.ContainsFunc(base, func(b status.Want) bool { return reflect.DeepEqual(b, w) })
+	})
 }
 
 func subtract[K comparable, V any](from, what map[K]V) map[K]V {

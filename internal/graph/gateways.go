@@ -160,23 +160,9 @@ func (g *gateway) complete(refs *references) {
 	conflicts(layers)
 }
 
-// valid are the listeners that are served, in the order of precedence.
-func (g *gateway) valid() []*listener {
-	var out []*listener
-	add := func(list []*listener) {
-		for _, l := range list {
-			if l.valid() && l.incomplete == nil {
-				out = append(out, l)
-			}
-		}
-	}
-	add(g.listeners)
-	for _, set := range g.sets {
-		if set.allowed {
-			add(set.listeners)
-		}
-	}
-	return out
+// served are the listeners that are, in the order of precedence.
+func (g *gateway) served() []*listener {
+	return slices.DeleteFunc(g.all(), func(l *listener) bool { return !l.valid() || l.incomplete != nil })
 }
 
 // find is the listeners of a parent; false if it is none of ours.
@@ -208,7 +194,7 @@ func (g *gateways) mesh(trustDomain string) map[mesh.Name]*mesh.Gateway {
 			Origin:            mesh.Origin{Kind: "Gateway", Namespace: name.Namespace, Name: name.Name, Generation: one.object.Generation},
 			ServiceAccount:    account,
 			Identity:          id.String(),
-			Ports:             portsOfGateway(one.valid()),
+			Ports:             portsOfGateway(one.served()),
 			ClientCertificate: one.clientCertificate,
 			Infrastructure:    one.infrastructure(),
 		}

@@ -143,13 +143,7 @@ func (g *gateway) want(s standing) status.Want {
 
 // accepted tells whether a Gateway is, and whether there is anything to serve.
 func (g *gateway) accepted() (c status.Condition, usable bool) {
-	all := slices.Clone(g.listeners)
-	for _, set := range g.sets {
-		if set.allowed {
-			all = append(all, set.listeners...)
-		}
-	}
-	usable = slices.ContainsFunc(all, (*listener).valid)
+	usable = slices.ContainsFunc(g.all(), (*listener).valid)
 	switch {
 	case g.refused != nil:
 		return status.Because(status.TypeAccepted, []status.Problem{*g.refused}), false

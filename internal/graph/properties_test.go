@@ -37,7 +37,7 @@ var same = cmp.Options{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Add
 func TestShortWayIsAFullBuild(t *testing.T) {
 	clusters := stock(t)
 	short := 0
-	for seed := range uint64(100) {
+	for seed := range uint64(250) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		events := clusters[r.IntN(len(clusters))]
 		s := (&snapshot.Snapshot{}).With(events)
@@ -94,19 +94,21 @@ func TestOneBadRouteChangesNothingForOthers(t *testing.T) {
 	for seed := range uint64(800) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		events := clusters[r.IntN(len(clusters))]
-		others := clusters[r.IntN(len(clusters))]
-		i := slices.IndexFunc(others, func(e snapshot.Event) bool { return e.Ref.Kind == snapshot.KindHTTPRoute })
+		from := clusters[r.IntN(len(clusters))]
+		i := slices.IndexFunc(from, func(e snapshot.Event) bool { return e.Ref.Kind == snapshot.KindHTTPRoute })
 		if i < 0 {
 			continue
 		}
-		bad := mutate(r, others[i].Object)
+		bad := mutate(r, from[i].Object)
 		bad.SetName("bad")
 		ref := mesh.Name{Namespace: bad.GetNamespace(), Name: bad.GetName()}
 
 		before := build(events)
 		after := build(append(slices.Clone(events), snapshot.Upsert(bad)))
-		wants := slices.DeleteFunc(after.Status, func(w status.Want) bool { return w.Name == ref })
-		if diff := cmp.Diff(before.Status, wants); diff != "" {
+		// Gateways count routes, and routes of other kinds may have to give way to an older one.
+		others := func(w status.Want) bool { return w.Kind != "HTTPRoute" || w.Name == ref }
+		wants := slices.DeleteFunc(after.Status, others)
+		if diff := cmp.Diff(slices.DeleteFunc(before.Status, others), wants, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("seed %d: status of others (-before +after):\n%s", seed, diff)
 		}
 		if diff := cmp.Diff(tablesWithout(before.Mesh, ref), tablesWithout(after.Mesh, ref), cmpopts.EquateEmpty()); diff != "" {

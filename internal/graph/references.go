@@ -21,8 +21,8 @@ type references struct {
 	grants     map[string][]*gatewayv1.ReferenceGrant
 	secrets    map[mesh.Name]*corev1.Secret
 	configMaps map[mesh.Name]*corev1.ConfigMap
-	// tls holds the ports that a BackendTLSPolicy says how to speak TLS to.
-	tls map[mesh.ServicePort]bool
+	// tls are the policies that say how gateways speak TLS.
+	tls *tlsPolicies
 }
 
 func newReferences(s *snapshot.Snapshot) *references {
@@ -39,7 +39,7 @@ func newReferences(s *snapshot.Snapshot) *references {
 // A reference into another namespace needs no grant in a consumer route: it moves only the requests of the route's own
 // namespace, and those could go to the other namespace by themselves (GEP-1294, "Namespace boundaries"). It needs a
 // ReferenceGrant in a producer route, which moves the requests of everybody's clients, under their identity, to where those
-// did not ask to go.
+// did not ask to go, and in a route of a gateway.
 func (r *references) backend(ref gatewayv1.BackendObjectReference, by from) (mesh.ServicePort, *status.Problem) {
 	to := mesh.ServicePort{Name: mesh.Name{Namespace: by.namespace, Name: string(ref.Name)}, UDP: by.udp()}
 	if ref.Namespace != nil {
@@ -55,7 +55,7 @@ func (r *references) backend(ref gatewayv1.BackendObjectReference, by from) (mes
 	if ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Service" {
 		return to, ptr(status.BackendKind(deref(ref.Group), cmp.Or(deref(ref.Kind), "Service"), string(ref.Name)))
 	}
-	if to.Namespace != by.namespace && by.as == roleProducer && !r.granted(by.kind, by.namespace, "", "Service", to.Name) {
+	if to.Namespace != by.namespace && by.as != roleConsumer && !r.granted(by.kind, by.namespace, "", "Service", to.Name) {
 		return to, ptr(status.BackendForbidden(to.Name, by.kind, by.namespace))
 	}
 	svc := r.services[to.Name]
@@ -80,7 +80,7 @@ func (r *references) backendPort(svc *corev1.Service, to mesh.ServicePort, numbe
 			other = cmp.Or(string(port.Protocol), "TCP")
 			continue
 		}
-		if declared := appProtocol(port); by.http() && (declared == mesh.ProtocolTCP || declared == mesh.ProtocolTLS && !r.tls[to]) {
+		if declared := appProtocol(port); by.http() && (declared == mesh.ProtocolTCP || declared == mesh.ProtocolTLS && (by.as != roleGateway || !r.tls.covers(to.Name, port.Name))) {
 			return ptr(status.BackendProtocol(to.Name, number, *port.AppProtocol, by.kind))
 		}
 		return nil

@@ -33,8 +33,8 @@ type route struct {
 	backends []gatewayv1.BackendRef
 	// meshNotes are things in the route that are valid and have no effect on Services; notes on no parent.
 	notes, meshNotes []string
-	// producer and consumer are the rules as they are for each of the two kinds of parent, made when they are asked for.
-	producer, consumer *ruleSet
+	// as are the rules as they are for each kind of parent, made when they are asked for.
+	as map[role]*ruleSet
 }
 
 // place is where in a route a match stands.
@@ -56,8 +56,9 @@ type ruleSet struct {
 type role string
 
 const (
-	// roleProducer routes are in the namespace of the Service they are attached to, and apply to all its clients. Routes of
-	// gateways are like them: they move the requests of strangers.
+	// roleGateway routes are attached to listeners, and apply to whoever comes.
+	roleGateway role = "gateway"
+	// roleProducer routes are in the namespace of the Service they are attached to, and apply to all its clients.
 	roleProducer role = "producer"
 	// roleConsumer routes are in another namespace, and apply to clients in that namespace.
 	roleConsumer role = "consumer"
@@ -107,7 +108,7 @@ func newRoute(
 ) *route {
 	r := &route{
 		kind: kind, name: name, generation: meta.Generation, created: meta.CreationTimestamp.Time, parents: parents,
-		hostnames: hostnamesOf(hostnames),
+		hostnames: hostnamesOf(hostnames), as: map[role]*ruleSet{},
 	}
 	if len(r.hostnames) > 0 && kind != "TLSRoute" {
 		// GEP-1294, "hostnames field".
@@ -153,18 +154,16 @@ func hostnamesOf(in []gatewayv1.Hostname) []string {
 
 // rulesAs are the rules as they are for one kind of parent.
 func (r *route) rulesAs(as role, refs *references) *ruleSet {
-	set := &r.producer
-	if as == roleConsumer {
-		set = &r.consumer
-	}
-	if *set == nil {
+	set := r.as[as]
+	if set == nil {
 		if r.isHTTP() {
-			*set = compile(r, as, refs)
+			set = compile(r, as, refs)
 		} else {
-			*set = compileSplit(r, as, refs)
+			set = compileSplit(r, as, refs)
 		}
+		r.as[as] = set
 	}
-	return *set
+	return set
 }
 
 // isHTTP tells whether requests are routed, not connections.

@@ -86,7 +86,14 @@ func scalar(text string) *yaml.Node {
 func textOf(v reflect.Value) (string, bool) {
 	switch t := v.Interface().(type) {
 	case mesh.ServicePort:
+		if t.UDP {
+			return fmt.Sprintf("%s:%d/udp", t.Name, t.Port), true
+		}
 		return fmt.Sprintf("%s:%d", t.Name, t.Port), true
+	case mesh.Key:
+		return t.String(), true
+	case []byte:
+		return fmt.Sprintf("%d bytes", len(t)), true
 	case mesh.Origin:
 		name := strings.TrimPrefix(t.Namespace+"/"+t.Name, "/")
 		if t.Rule != "" {

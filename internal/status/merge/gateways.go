@@ -106,3 +106,20 @@ func sameKinds(a, b []gatewayv1.RouteGroupKind) bool {
 		return cmp.Compare(a.Kind, b.Kind) == 0 && group(a) == group(b)
 	})
 }
+
+// Policy merges the status of a policy into it, and tells whether that changed anything. Ancestors that other controllers speak of stay.
+func Policy(s *gatewayv1.PolicyStatus, want status.Want, now metav1.Time) bool {
+	existing := make([]gatewayv1.RouteParentStatus, len(s.Ancestors))
+	for i, a := range s.Ancestors {
+		existing[i] = gatewayv1.RouteParentStatus{ParentRef: a.AncestorRef, ControllerName: a.ControllerName, Conditions: a.Conditions}
+	}
+	merged, changed := Parents(existing, want, now)
+	s.Ancestors = make([]gatewayv1.PolicyAncestorStatus, 0, len(merged))
+	for _, p := range merged[:min(len(merged), maxAncestors)] {
+		s.Ancestors = append(s.Ancestors, gatewayv1.PolicyAncestorStatus{AncestorRef: p.ParentRef, ControllerName: p.ControllerName, Conditions: p.Conditions})
+	}
+	return changed
+}
+
+// maxAncestors is how many a policy's status can have.
+const maxAncestors = 16

@@ -1,0 +1,225 @@
+package graph
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/status"
+)
+
+// target is what a BackendTLSPolicy is about: a Service, or one of its ports by name.
+type target struct {
+	service mesh.Name
+	section string
+}
+
+// tlsPolicy is one BackendTLSPolicy.
+type tlsPolicy struct {
+	name   mesh.Name
+	object *gatewayv1.BackendTLSPolicy
+	tls    *mesh.BackendTLS
+	// conflict names the policy that has one of its targets already.
+	conflict string
+	refused  *status.Problem
+	problems []status.Problem // with references
+	targets  []target         // that it has
+	services map[mesh.Name]bool
+}
+
+// tlsPolicies are all of them, the older first.
+type tlsPolicies struct {
+	all     []*tlsPolicy
+	targets map[target]*tlsPolicy
+}
+
+// tlsPoliciesOf reads the BackendTLSPolicies. Of two for the same target the older one has it (BackendTLSPolicy.spec.targetRefs).
+func tlsPoliciesOf(in map[mesh.Name]*gatewayv1.BackendTLSPolicy, refs *references) *tlsPolicies {
+	out := &tlsPolicies{targets: map[target]*tlsPolicy{}}
+	for name, object := range in {
+		out.all = append(out.all, tlsPolicyOf(name, object, refs))
+	}
+	slices.SortFunc(out.all, func(a, b *tlsPolicy) int {
+		return cmp.Or(a.object.CreationTimestamp.Compare(b.object.CreationTimestamp.Time), compareNames(a.name, b.name))
+	})
+	for _, p := range out.all {
+		for _, ref := range p.object.Spec.TargetRefs {
+			if ref.Group != "" || ref.Kind != "Service" {
+				continue
+			}
+			at := target{mesh.Name{Namespace: p.name.Namespace, Name: string(ref.Name)}, deref(ref.SectionName)}
+			p.services[at.service] = true
+			switch other := out.targets[at]; {
+			case other == nil:
+				out.targets[at] = p
+				p.targets = append(p.targets, at)
+			case other != p:
+				p.conflict = other.name.String()
+			}
+		}
+	}
+	return out
+}
+
+func tlsPolicyOf(name mesh.Name, object *gatewayv1.BackendTLSPolicy, refs *references) *tlsPolicy {
+	p := &tlsPolicy{name: name, object: object, services: map[mesh.Name]bool{}, tls: &mesh.BackendTLS{
+		Origin:   mesh.Origin{Kind: "BackendTLSPolicy", Namespace: name.Namespace, Name: name.Name, Generation: object.Generation},
+		Hostname: string(object.Spec.Validation.Hostname),
+	}}
+	v := object.Spec.Validation
+	for _, san := range v.SubjectAltNames {
+		switch san.Type {
+		case gatewayv1.HostnameSubjectAltNameType:
+			p.tls.SANs = append(p.tls.SANs, mesh.SAN{DNS: string(san.Hostname)})
+		case gatewayv1.URISubjectAltNameType:
+			p.tls.SANs = append(p.tls.SANs, mesh.SAN{URI: string(san.URI)})
+		default:
+			p.refused = ptr(status.Why(status.ReasonInvalid, "subjectAltNames of type %.40q are not supported: use Hostname or URI", san.Type))
+		}
+	}
+	switch wellKnown := deref(v.WellKnownCACertificates); {
+	case len(v.CACertificateRefs) > 0:
+		p.readRoots(v.CACertificateRefs, refs)
+	case wellKnown != string(gatewayv1.WellKnownCACertificatesSystem):
+		p.refused = ptr(status.Why(status.ReasonInvalid, "wellKnownCACertificates %.100q is not supported: use System, or caCertificateRefs", wellKnown))
+	}
+	if p.refused != nil {
+		p.tls.Fail = &mesh.Failure{Status: failStatus, Reason: p.refused.Reason, Message: fmt.Sprintf("BackendTLSPolicy %s: %s", name, p.refused.Text)}
+	}
+	return p
+}
+
+func (p *tlsPolicy) readRoots(in []gatewayv1.LocalObjectReference, refs *references) {
+	for _, ref := range in {
+		roots, wrong := refs.authority(gatewayv1.ObjectReference{Group: ref.Group, Kind: ref.Kind, Name: ref.Name}, "BackendTLSPolicy", p.name.Namespace,
+			status.ReasonInvalidCACertificateRef, status.ReasonInvalidKind)
+		if wrong != nil {
+			p.problems = append(p.problems, *wrong)
+			continue
+		}
+		p.tls.Roots = append(append(p.tls.Roots, roots...), '\n')
+	}
+	if len(p.tls.Roots) == 0 {
+		p.refused = ptr(status.Why(status.ReasonNoValidCACertificate, "no authority can be used: %s", p.problems[0].Text))
+	}
+}
+
+// of finds the policy for a port, by its name before its Service.
+func (t *tlsPolicies) of(service mesh.Name, port string) *tlsPolicy {
+	if port != "" {
+		if p := t.targets[target{service, port}]; p != nil {
+			return p
+		}
+	}
+	return t.targets[target{service, ""}]
+}
+
+// covers tells whether a policy says how to speak TLS to a port.
+func (t *tlsPolicies) covers(service mesh.Name, port string) bool { return t.of(service, port) != nil }
+
+// publish gives the ports of services their policies.
+func (t *tlsPolicies) publish(services map[mesh.Name]*mesh.Service) {
+	for at := range t.targets {
+		svc := services[at.service]
+		if svc == nil {
+			continue
+		}
+		for i := range svc.Ports {
+			if p := t.of(at.service, svc.Ports[i].Name); p != nil && !svc.Ports[i].UDP {
+				svc.Ports[i].TLS = p.tls
+			}
+		}
+	}
+}
+
+// maxAncestors is how many ancestors the status of a policy can have.
+const maxAncestors = 16
+
+// wants is the status of all policies: for each Gateway whose routes lead to the Service.
+func (t *tlsPolicies) wants(g *gateways) []status.Want {
+	users := map[mesh.Name]map[mesh.Name]bool{} // by Service
+	for name, one := range g.byName {
+		for _, l := range one.all() {
+			for _, a := range l.attached {
+				for service := range a.rules.services() {
+					if users[service] == nil {
+						users[service] = map[mesh.Name]bool{}
+					}
+					users[service][name] = true
+				}
+			}
+		}
+	}
+	all := slices.SortedFunc(slices.Values(t.all), func(a, b *tlsPolicy) int { return compareNames(a.name, b.name) })
+	out := make([]status.Want, 0, len(all))
+	for _, p := range all {
+		want := status.Want{Kind: "BackendTLSPolicy", Name: p.name, Generation: p.object.Generation}
+		gateways := map[mesh.Name]bool{}
+		for service := range p.services {
+			maps.Copy(gateways, users[service])
+		}
+		for _, name := range slices.SortedFunc(maps.Keys(gateways), compareNames) {
+			if len(want.Parents) < maxAncestors {
+				want.Parents = append(want.Parents, status.Parent{
+					Ref:        status.ParentRef{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: name.Namespace, Name: name.Name},
+					Conditions: p.conditions(),
+				})
+			}
+		}
+		out = append(out, want)
+	}
+	return out
+}
+
+func (p *tlsPolicy) conditions() []status.Condition {
+	accepted := status.True(status.TypeAccepted, status.ReasonAccepted, "The policy is in effect for requests of gateways")
+	switch {
+	case p.conflict != "":
+		accepted = status.False(status.TypeAccepted, status.ReasonConflicted, "BackendTLSPolicy %s, which is older, has the same target: remove one of them", p.conflict)
+	case p.refused != nil:
+		accepted = status.Because(status.TypeAccepted, []status.Problem{*p.refused})
+		accepted.Message += ". Requests are answered with 500"
+	}
+	resolved := status.True(status.TypeResolvedRefs, status.ReasonResolvedRefs, "All references are resolved")
+	if len(p.problems) > 0 {
+		resolved = status.Because(status.TypeResolvedRefs, p.problems)
+	}
+	return []status.Condition{accepted, resolved}
+}
+
+// all are the listeners of a gateway and its sets.
+func (g *gateway) all() []*listener {
+	out := slices.Clone(g.listeners)
+	for _, set := range g.sets {
+		if set.allowed {
+			out = append(out, set.listeners...)
+		}
+	}
+	return out
+}
+
+// services are those that rules lead to.
+func (s *ruleSet) services() map[mesh.Name]bool {
+	out := map[mesh.Name]bool{}
+	for i := range s.entries {
+		rule := s.entries[i].Rule
+		mirrors := slices.Clone(rule.Filters.Mirrors)
+		for _, b := range rule.Backends {
+			out[b.Service.Name] = true
+			mirrors = append(mirrors, b.Filters.Mirrors...)
+		}
+		for _, m := range mirrors {
+			out[m.Backend.Name] = true
+		}
+	}
+	if s.split != nil {
+		for _, b := range s.split.Backends {
+			out[b.Service.Name] = true
+		}
+	}
+	return out
+}
