@@ -28,7 +28,10 @@ const (
 // Cluster is the group of equal endpoints behind a service port or a pod's address; nil when the mesh has none by that
 // name. Endpoints that have an identity are spoken to in mutual TLS, and must prove one of the identities that the
 // cluster's endpoints have; each endpoint's own one stands in its metadata.
-func Cluster(m *mesh.Mesh, name string) *clusterv3.Cluster {
+//
+// For a gateway, a port may have TLS of its own: the gateway is then the application's peer, and the TLS goes through the mutual
+// one where there is a sidecar.
+func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 	if name == InboundName {
 		return inboundCluster()
 	}
@@ -43,14 +46,35 @@ func Cluster(m *mesh.Mesh, name string) *clusterv3.Cluster {
 		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()},
 		ConnectTimeout:       durationpb.New(connectTimeout),
 		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
-		Metadata: metadata{}.set(KeyOrigin, origin(o)).
-			set(KeyCluster, fields{}.text("service", service).text("protocol", string(protocol))).proto(),
+	}
+	facts := fields{}.text("service", service).text("protocol", string(protocol))
+	defer func() { c.Metadata = metadata{}.set(KeyOrigin, origin(o)).set(KeyCluster, facts).proto() }()
+	if g, t := gatewayTLS(m, who, name); t != nil {
+		if t.Fail != nil {
+			facts.nested("fail", failure(*t.Fail))
+		}
+		c.TransportSocket = origination(g, t, protocol)
+		setTLSVersion(c, protocol)
+		return c
 	}
 	setHTTPVersion(c, protocol)
 	if ids := identities(endpoints); len(ids) > 0 {
 		c.TransportSocketMatches = transportSockets(ids, protocol)
 	}
 	return c
+}
+
+// gatewayTLS is how the asking gateway speaks to a cluster's endpoints in TLS; nil for sidecars, and for ports without.
+func gatewayTLS(m *mesh.Mesh, who mesh.Name, name string) (*mesh.Gateway, *mesh.BackendTLS) {
+	g := gatewayOf(m, who)
+	sp, ok := parseCluster(name)
+	if g == nil || !ok {
+		return nil, nil
+	}
+	if _, port := servicePort(m, sp); port != nil {
+		return g, port.TLS
+	}
+	return nil, nil
 }
 
 // clusterFacts tells what a known cluster was made from, its service port as people know it, and its protocol.
@@ -93,12 +117,9 @@ func transportSockets(ids []string, protocol mesh.Protocol) []*clusterv3.Cluster
 	common.AlpnProtocols = alpnOffer(protocol)
 	return []*clusterv3.Cluster_TransportSocketMatch{
 		{
-			Name:  "mtls",
-			Match: fields{"mtls": structpb.NewBoolValue(true)}.structure(),
-			TransportSocket: &corev3.TransportSocket{
-				Name:       "envoy.transport_sockets.tls",
-				ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(&tlsv3.UpstreamTlsContext{CommonTlsContext: common})},
-			},
+			Name:            "mtls",
+			Match:           fields{"mtls": structpb.NewBoolValue(true)}.structure(),
+			TransportSocket: tlsSocket(pack(&tlsv3.UpstreamTlsContext{CommonTlsContext: common})),
 		},
 		{
 			Name:  "plaintext",

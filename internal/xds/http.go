@@ -77,16 +77,10 @@ const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 // setHTTPVersion says which version of HTTP endpoints get: HTTP/2 where the port is declared so, what the client speaks where it is
 // declared as HTTP or not at all. Envoy's default would be HTTP/1.1 for everybody.
 func setHTTPVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
-	limits := fieldLimit()
-	limits.MaxResponseHeadersKb = wrapperspb.UInt32(maxHeadKB)
-	options := &upstreamsv3.HttpProtocolOptions{CommonHttpProtocolOptions: limits}
+	options := httpOptions()
 	switch protocol {
 	case mesh.ProtocolHTTP2:
-		options.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{
-			ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2Options()},
-			},
-		}
+		options.UpstreamProtocolOptions = onlyHTTP2()
 	case mesh.ProtocolHTTP, mesh.ProtocolUndeclared:
 		options.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
 			UseDownstreamProtocolConfig: &upstreamsv3.HttpProtocolOptions_UseDownstreamHttpConfig{
@@ -97,6 +91,37 @@ func setHTTPVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
 		return // no HTTP, as far as we can see
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: pack(options)}
+}
+
+// setTLSVersion is the same for endpoints that are spoken to in TLS: it offers one version by name, HTTP/1.1 but where the port is
+// declared as HTTP/2.
+func setTLSVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
+	options := httpOptions()
+	options.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{
+		ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+				HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
+			},
+		},
+	}
+	if protocol == mesh.ProtocolHTTP2 {
+		options.UpstreamProtocolOptions = onlyHTTP2()
+	}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: pack(options)}
+}
+
+func httpOptions() *upstreamsv3.HttpProtocolOptions {
+	limits := fieldLimit()
+	limits.MaxResponseHeadersKb = wrapperspb.UInt32(maxHeadKB)
+	return &upstreamsv3.HttpProtocolOptions{CommonHttpProtocolOptions: limits}
+}
+
+func onlyHTTP2() *upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_ {
+	return &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{
+		ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2Options()},
+		},
+	}
 }
 
 // http2Options let extended CONNECT through (RFC 8441), which is how HTTP/2 carries WebSocket.

@@ -17,10 +17,13 @@ import (
 )
 
 // Listener is what a pod's proxy does with connections to one original destination, or, by the name "inbound", with those
-// that come to the pod; nil when the mesh does not know the destination.
+// that come to the pod, or, for the proxy of a gateway, what it opens; nil when the mesh does not know the destination.
 func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 	if name == InboundName {
 		return inbound(m, who)
+	}
+	if strings.HasPrefix(name, gatewayPrefix) || strings.HasPrefix(name, datagramPrefix) {
+		return gatewayListener(gatewayOf(m, who), name)
 	}
 	dst, ok := parseListener(name)
 	if !ok {

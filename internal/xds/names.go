@@ -37,13 +37,13 @@ const (
 	// KeyWorkload {namespace, name, pod, identity} of an endpoint or of the inbound listener.
 	KeyWorkload = "dev.leno.workload"
 	// KeyListener {protocol, service, cluster, max_request_body} of an outbound listener; the limit is in bytes, below
-	// 4 GiB, and no limit when it is not there.
+	// 4 GiB, and no limit when it is not there. {service, backends} of a gateway's listener, backends for datagrams only.
 	KeyListener = "dev.leno.listener"
 	// KeyInbound {strict, protocols, max_request_body} of the inbound listener; protocols by decimal port.
 	KeyInbound = "dev.leno.inbound"
 	// KeyProxy {registry_only, access_log}, on the inbound listener: settings of the whole proxy.
 	KeyProxy = "dev.leno.proxy"
-	// KeyCluster {service, protocol} of a cluster.
+	// KeyCluster {service, protocol, fail} of a cluster; fail answers all requests that would go there.
 	KeyCluster = "dev.leno.cluster"
 	// KeyFail {reason, message} of a route that answers with a failure.
 	KeyFail = "dev.leno.fail"
@@ -54,7 +54,27 @@ const (
 	KeyTransportSocket = "envoy.transport_socket_match"
 )
 
-const outboundPrefix = "outbound/"
+const (
+	outboundPrefix = "outbound/"
+	gatewayPrefix  = "gateway/"
+	// datagramPrefix begins the names of a gateway's listeners for datagrams.
+	datagramPrefix    = "udp/"
+	certificatePrefix = "certificate/"
+	// clientRootsPrefix begins the names of the roots that a listener verifies its clients with: "client-roots/443/www.example.com".
+	clientRootsPrefix = "client-roots/"
+)
+
+// GatewayListenerName is the name of a gateway's listener for connections to a port, "gateway/443".
+func GatewayListenerName(port uint16) string { return gatewayPrefix + strconv.Itoa(int(port)) }
+
+// GatewayRouteName is the name of the table of a gateway's HTTP port, "gateway/namespace/name:80"; tables of HTTPS listeners
+// have "/hostname" behind it, or "/*".
+func GatewayRouteName(g mesh.Name, port uint16) string {
+	return gatewayPrefix + g.String() + ":" + strconv.Itoa(int(port))
+}
+
+// CertificateName is the name of the secret with a certificate and its key, "certificate/namespace/name".
+func CertificateName(c mesh.Name) string { return certificatePrefix + c.String() }
 
 // ListenerName is the name of the listener for an original destination, "outbound/10.96.0.10:80".
 func ListenerName(dst netip.AddrPort) string {

@@ -14,9 +14,13 @@ import (
 
 const anyHost = "*"
 
-// RouteConfiguration is a port's producer table or a client namespace's consumer table; nil when there is none by that
-// name. Routes stand in order of precedence; a request that none matches is answered 404, by Envoy as by our proxy.
-func RouteConfiguration(m *mesh.Mesh, name string) *routev3.RouteConfiguration {
+// RouteConfiguration is a port's producer table, a client namespace's consumer table, or a table of the asking gateway; nil
+// when there is none by that name. Routes stand in order of precedence; a request that none matches is answered 404, by Envoy
+// as by our proxy.
+func RouteConfiguration(m *mesh.Mesh, who mesh.Name, name string) *routev3.RouteConfiguration {
+	if strings.HasPrefix(name, gatewayPrefix) {
+		return gatewayRoutes(gatewayOf(m, who), name)
+	}
 	sp, consumer, ok := parseRoute(name)
 	if !ok {
 		return nil
@@ -32,11 +36,15 @@ func RouteConfiguration(m *mesh.Mesh, name string) *routev3.RouteConfiguration {
 	if table == nil {
 		return nil
 	}
-	host := &routev3.VirtualHost{Name: anyHost, Domains: []string{anyHost}}
+	return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{virtualHost(anyHost, table)}}
+}
+
+func virtualHost(domain string, table *mesh.RouteTable) *routev3.VirtualHost {
+	host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
 	for i, e := range table.Entries {
 		host.Routes = append(host.Routes, route(i, e))
 	}
-	return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}}
+	return host
 }
 
 func route(index int, e mesh.Entry) *routev3.Route {

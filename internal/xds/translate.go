@@ -5,6 +5,7 @@ package xds
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -33,16 +34,20 @@ func Message(m *mesh.Mesh, who mesh.Name, typeURL, name string) proto.Message {
 			return l
 		}
 	case RouteType:
-		if r := RouteConfiguration(m, name); r != nil {
+		if r := RouteConfiguration(m, who, name); r != nil {
 			return r
 		}
 	case ClusterType:
-		if c := Cluster(m, name); c != nil {
+		if c := Cluster(m, who, name); c != nil {
 			return c
 		}
 	case EndpointType:
 		if e := Endpoints(m, name); e != nil {
 			return e
+		}
+	case SecretType:
+		if s := Secret(m, who, name); s != nil {
+			return s
 		}
 	}
 	return nil
@@ -50,6 +55,12 @@ func Message(m *mesh.Mesh, who mesh.Name, typeURL, name string) proto.Message {
 
 // Scope says for whom a resource is the same: "" for everybody, else only for askers with an equal scope.
 func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
+	if gatewaysOwn(m, who, typeURL, name) {
+		if g := gatewayOf(m, who); g != nil {
+			return gatewayScope + g.Name.String()
+		}
+		return ""
+	}
 	if typeURL != ListenerType {
 		return ""
 	}
@@ -65,4 +76,23 @@ func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
 		return ""
 	}
 	return who.Namespace
+}
+
+// gatewayScope begins the scope of what is the same for all proxies of one gateway; no other scope has a space.
+const gatewayScope = "gateway "
+
+// gatewaysOwn tells whether a resource depends on the gateway whose proxy asks.
+func gatewaysOwn(m *mesh.Mesh, who mesh.Name, typeURL, name string) bool {
+	switch typeURL {
+	case ListenerType:
+		return strings.HasPrefix(name, gatewayPrefix) || strings.HasPrefix(name, datagramPrefix)
+	case RouteType:
+		return strings.HasPrefix(name, gatewayPrefix)
+	case ClusterType:
+		_, t := gatewayTLS(m, who, name)
+		return t != nil
+	case SecretType:
+		return true
+	}
+	return false
 }

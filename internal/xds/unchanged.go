@@ -1,10 +1,22 @@
 package xds
 
-import "github.com/leno-mesh/leno/internal/mesh"
+import (
+	"strings"
 
-// Unchanged tells, from pointers alone, that a resource is surely the same in both meshes, for whoever asks. False says
-// nothing. It pays where only endpoints changed: everything else is then shared between the two.
-func Unchanged(old, next *mesh.Mesh, typeURL, name string) bool {
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+// Unchanged tells, from pointers alone, that a resource is surely the same in both meshes, for whoever has that scope. False
+// says nothing. It pays where only endpoints changed: everything else is then shared between the two.
+func Unchanged(old, next *mesh.Mesh, typeURL, name, scope string) bool {
+	if gateway, ok := strings.CutPrefix(scope, gatewayScope); ok {
+		if !sameGateway(old, next, gateway) {
+			return false
+		}
+		if typeURL != ClusterType {
+			return true
+		}
+	}
 	switch typeURL {
 	case ListenerType:
 		return sameListener(old, next, name)
@@ -34,6 +46,12 @@ func sameListener(old, next *mesh.Mesh, name string) bool {
 		return false
 	}
 	return sameWorkload(old, next, old.WorkloadByIP[dst.Addr()], next.WorkloadByIP[dst.Addr()])
+}
+
+func sameGateway(old, next *mesh.Mesh, gateway string) bool {
+	namespace, name, _ := strings.Cut(gateway, "/")
+	g := next.Gateways[mesh.Name{Namespace: namespace, Name: name}]
+	return g != nil && old.Gateways[g.Name] == g
 }
 
 func sameService(old, next *mesh.Mesh, sp mesh.ServicePort) bool {

@@ -32,14 +32,21 @@ func TLSPeer(ctx context.Context) (string, error) {
 	return leaf.URIs[0].String(), nil
 }
 
-const sidecarPrefix = "sidecar~"
+// What begins the node id of a proxy beside an application, and of one of a gateway.
+const (
+	sidecarPrefix = "sidecar~"
+	gatewayPrefix = "gateway~"
+)
 
-// parseNode reads "sidecar~namespace/pod".
+// parseNode reads "sidecar~namespace/pod" or "gateway~namespace/pod".
 func parseNode(id string) (mesh.Name, error) {
 	rest, ok := strings.CutPrefix(id, sidecarPrefix)
+	if !ok {
+		rest, ok = strings.CutPrefix(id, gatewayPrefix)
+	}
 	namespace, pod, cut := strings.Cut(rest, "/")
 	if !ok || !cut || namespace == "" || pod == "" || strings.Contains(pod, "/") || len(id) > 512 {
-		return mesh.Name{}, fmt.Errorf("node id %.200q is not %snamespace/pod", id, sidecarPrefix)
+		return mesh.Name{}, fmt.Errorf("node id %.200q is not %snamespace/pod or %snamespace/pod", id, sidecarPrefix, gatewayPrefix)
 	}
 	return mesh.Name{Namespace: namespace, Name: pod}, nil
 }

@@ -17,12 +17,14 @@ import (
 
 // session is what the server knows of one stream: pure, no network, no clock. One goroutine owns it.
 type session struct {
-	who    mesh.Name
-	limits Limits
-	view   *view
-	types  map[string]*subscription
-	names  int // over all types
-	nonce  uint64
+	who mesh.Name
+	// gateway tells that the proxy is one of a gateway: it may ask for all of its listeners by a wildcard.
+	gateway bool
+	limits  Limits
+	view    *view
+	types   map[string]*subscription
+	names   int // over all types
+	nonce   uint64
 	// refused is told of each resource that could not be translated.
 	refused func(typeURL, name string, err error)
 }
@@ -34,6 +36,10 @@ type subscription struct {
 	// Both are subsets of names, so they are bounded by it.
 	pending, gone map[string]struct{}
 	nonce         string // of the last response
+	// wildcard asks for all listeners of the asking gateway, whichever they are; byWildcard are the names that came in by it.
+	// It is a subset of names.
+	wildcard   bool
+	byWildcard map[string]struct{}
 }
 
 // told is what the proxy has of a resource: a version, or, if answered without one, the word that there is none.
@@ -62,7 +68,9 @@ var order = []step{
 func newSession(who mesh.Name, limits Limits) *session {
 	s := &session{who: who, limits: limits, types: map[string]*subscription{}, refused: func(string, string, error) {}}
 	for _, o := range order {
-		s.types[o.typeURL] = &subscription{names: map[string]told{}, pending: map[string]struct{}{}, gone: map[string]struct{}{}}
+		s.types[o.typeURL] = &subscription{
+			names: map[string]told{}, pending: map[string]struct{}{}, gone: map[string]struct{}{}, byWildcard: map[string]struct{}{},
+		}
 	}
 	return s
 }
@@ -79,6 +87,34 @@ func (s *session) adopt(v *view) {
 		}
 		clear(sub.gone)
 	}
+	s.expand(s.types[xds.ListenerType])
+}
+
+// expand subscribes to what the wildcard stands for now. Names that it does not stand for any more are found to be unknown.
+func (s *session) expand(sub *subscription) {
+	if !sub.wildcard || s.view == nil || s.view.mesh == nil {
+		return
+	}
+	for _, name := range xds.GatewayListeners(s.view.mesh, s.who) {
+		if _, ok := sub.names[name]; ok || s.names >= s.limits.Names {
+			continue
+		}
+		s.names++
+		sub.names[name], sub.pending[name] = told{}, struct{}{}
+		sub.byWildcard[name] = struct{}{}
+	}
+}
+
+// forget drops a name, and whatever is to be told about it.
+func (s *session) forget(sub *subscription, name string) {
+	if _, ok := sub.names[name]; !ok {
+		return
+	}
+	s.names--
+	delete(sub.names, name)
+	delete(sub.pending, name)
+	delete(sub.gone, name)
+	delete(sub.byWildcard, name)
 }
 
 // verdict is the proxy's word on the last response of a type.
@@ -94,19 +130,26 @@ func (s *session) request(req *discoveryv3.DeltaDiscoveryRequest) (verdict, erro
 		return verdict{}, status.Errorf(codes.InvalidArgument, "type URL %.200q is not served", req.GetTypeUrl())
 	}
 	for _, name := range req.GetResourceNamesUnsubscribe() {
-		if _, ok := sub.names[name]; ok {
-			s.names--
-			delete(sub.names, name)
-			delete(sub.pending, name)
-			delete(sub.gone, name)
+		if name == "*" {
+			s.endWildcard(sub)
 		}
+		s.forget(sub, name)
+	}
+	implicit := req.GetTypeUrl() == xds.ListenerType && s.gateway && len(sub.names) == 0 && sub.nonce == "" &&
+		len(req.GetResourceNamesSubscribe())+len(req.GetResourceNamesUnsubscribe()) == 0
+	if implicit {
+		s.beginWildcard(sub, req.GetInitialResourceVersions()) // an Envoy's first request names nothing
 	}
 	for _, name := range req.GetResourceNamesSubscribe() {
+		if name == "*" && req.GetTypeUrl() == xds.ListenerType && s.gateway {
+			s.beginWildcard(sub, req.GetInitialResourceVersions())
+			continue
+		}
 		if err := s.subscribe(sub, name, req.GetInitialResourceVersions()[name]); err != nil {
 			return verdict{}, err
 		}
 	}
-	if len(sub.names) == 0 && len(req.GetResourceNamesUnsubscribe()) == 0 && sub.nonce == "" &&
+	if !sub.wildcard && len(sub.names) == 0 && len(req.GetResourceNamesUnsubscribe()) == 0 && sub.nonce == "" &&
 		(req.GetTypeUrl() == xds.ListenerType || req.GetTypeUrl() == xds.ClusterType) {
 		return verdict{}, errWildcard
 	}
@@ -125,6 +168,30 @@ const maxNack = 2 << 10
 
 var errWildcard = status.Error(codes.InvalidArgument, "wildcard subscriptions are not served: subscribe to resources by name")
 
+// beginWildcard subscribes to all listeners of the gateway. What the proxy has of an earlier stream is told anew, or as gone.
+func (s *session) beginWildcard(sub *subscription, has map[string]string) {
+	sub.wildcard = true
+	s.expand(sub)
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		if _, ok := sub.names[name]; !ok {
+			if s.names >= s.limits.Names || len(name) > s.limits.NameLength {
+				continue
+			}
+			s.names++
+			sub.byWildcard[name] = struct{}{}
+		}
+		sub.names[name] = told{answered: true, version: has[name]}
+		sub.pending[name] = struct{}{}
+	}
+}
+
+func (s *session) endWildcard(sub *subscription) {
+	sub.wildcard = false
+	for name := range sub.byWildcard {
+		s.forget(sub, name)
+	}
+}
+
 func (s *session) subscribe(sub *subscription, name, has string) error {
 	switch {
 	case name == "*":
@@ -138,6 +205,7 @@ func (s *session) subscribe(sub *subscription, name, has string) error {
 		}
 		s.names++
 	}
+	delete(sub.byWildcard, name)
 	// Asking again for what was told means that it is wanted again.
 	sub.names[name] = told{answered: has != "", version: has}
 	sub.pending[name] = struct{}{}
@@ -197,6 +265,9 @@ func (s *session) step(o step) *discoveryv3.DeltaDiscoveryResponse {
 		r.RemovedResources = slices.Sorted(maps.Keys(sub.gone))
 		for name := range sub.gone {
 			sub.names[name] = told{answered: true}
+			if _, ok := sub.byWildcard[name]; ok {
+				s.forget(sub, name) // nobody asked for it by name
+			}
 		}
 		clear(sub.gone)
 	}

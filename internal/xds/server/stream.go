@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -182,6 +183,7 @@ func (st *stream) first(ctx context.Context) (*discoveryv3.DeltaDiscoveryRequest
 		return nil, err
 	}
 	st.session = newSession(who, s.limits)
+	st.session.gateway = strings.HasPrefix(node, gatewayPrefix)
 	st.session.refused = func(typeURL, name string, err error) {
 		s.log.Error("resource cannot be translated: the proxy keeps the one it has", "type", typeURL, "name", name, "error", err)
 	}

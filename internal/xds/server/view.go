@@ -31,8 +31,8 @@ type answer struct {
 
 // lookup translates a resource for a pod, or takes it from the cache.
 func (v *view) lookup(who mesh.Name, typeURL, name string) (xds.Resource, error) {
-	if typeURL == xds.SecretType {
-		if v.bundle == nil || name != v.bundle.Name {
+	if typeURL == xds.SecretType && name == xds.TrustBundleName {
+		if v.bundle == nil {
 			return xds.Resource{}, xds.ErrUnknown
 		}
 		return *v.bundle, nil
@@ -62,7 +62,7 @@ func (v *view) next(m *mesh.Mesh) *view {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for key, old := range v.cache {
-		if !old.used.Load() || !old.done.Load() || old.err != nil || !xds.Unchanged(v.mesh, m, key.typeURL, key.name) {
+		if !old.used.Load() || !old.done.Load() || old.err != nil || !xds.Unchanged(v.mesh, m, key.typeURL, key.name, key.scope) {
 			continue
 		}
 		kept := &answer{resource: old.resource}
