@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leno-mesh/leno/internal/snapshot"
 )
 
 // ByObject is how the manager's cache holds the kinds that come in numbers: without what nobody reads, and handed out
@@ -28,6 +30,7 @@ func ByObject() map[client.Object]ctrlcache.ByObject {
 		&corev1.Namespace{}:          lean(Strip),
 		&corev1.ServiceAccount{}:     lean(Strip),
 		&discoveryv1.EndpointSlice{}: lean(Strip),
+		definition():                 {Field: fields.OneTermEqualSelector("metadata.name", snapshot.GatewayClassDefinition)},
 	}
 }
 

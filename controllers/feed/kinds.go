@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -19,6 +20,7 @@ import (
 //+kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=list;watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;backendtlspolicies;referencegrants,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes;udproutes,verbs=get;list;watch
+//+kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=gatewayclasses.gateway.networking.k8s.io,verbs=get;list;watch
 //+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes,verbs=get;list;watch
 
 // row is one kind that the mesh reads.
@@ -61,6 +63,7 @@ const (
 
 // kinds is the table. A new kind is a row here and a map in the snapshot.
 var kinds = []row{
+	{kind: snapshot.KindDefinition, new: definition, list: definitions},
 	{kind: snapshot.KindMesh, new: object[v1alpha1.Mesh], list: objects[v1alpha1.MeshList]},
 	{kind: snapshot.KindNamespace, new: object[corev1.Namespace], list: objects[corev1.NamespaceList]},
 	{kind: snapshot.KindNode, new: object[corev1.Node], list: objects[corev1.NodeList]},
@@ -100,4 +103,21 @@ func objects[T any, P interface {
 	client.ObjectList
 }]() client.ObjectList {
 	return P(new(T))
+}
+
+// definitionKind is read as metadata.
+var definitionKind = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+
+func definition() client.Object {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(definitionKind)
+	return o
+}
+
+func definitions() client.ObjectList {
+	o := &metav1.PartialObjectMetadataList{}
+	list := definitionKind
+	list.Kind += "List"
+	o.SetGroupVersionKind(list)
+	return o
 }

@@ -26,6 +26,7 @@ const XMeshName = "leno"
 // SupportedFeatures are the mesh features of the Gateway API that hold, by the names of its conformance suite, sorted.
 // (Features of gateways do not belong into an XMesh: the suite drops them.)
 var SupportedFeatures = []string{
+	"GRPCRoute",
 	"HTTPRoute",
 	"Mesh",
 	"MeshClusterIPMatching",

@@ -38,16 +38,30 @@ const (
 	KindReferenceGrant Kind = "ReferenceGrant"
 	KindBackendTLS     Kind = "BackendTLSPolicy"
 	KindMesh           Kind = "Mesh"
+	// KindDefinition is the CustomResourceDefinition of GatewayClasses, its metadata only: it tells the version of the Gateway API.
+	KindDefinition Kind = "CustomResourceDefinition"
 )
+
+// ClusterScoped tells kinds whose objects have no namespace.
+func (k Kind) ClusterScoped() bool {
+	switch k {
+	case KindMesh, KindNamespace, KindNode, KindGatewayClass, KindDefinition:
+		return true
+	}
+	return false
+}
 
 // Kinds lists all kinds, in the order in which a person would create them.
 func Kinds() []Kind {
 	return []Kind{
-		KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
+		KindDefinition, KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
 		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindGatewayClass, KindGateway, KindListenerSet,
 		KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute,
 	}
 }
+
+// GatewayClassDefinition is the name of the one definition that a Snapshot holds.
+const GatewayClassDefinition = "gatewayclasses.gateway.networking.k8s.io"
 
 // Object is a typed Kubernetes API object. Once handed over in an Event it belongs to everybody: nobody changes it.
 type Object interface {
@@ -140,6 +154,8 @@ func KindOf(obj runtime.Object) (Kind, bool) {
 		return KindReferenceGrant, true
 	case *v1alpha1.Mesh:
 		return KindMesh, true
+	case *metav1.PartialObjectMetadata:
+		return KindDefinition, true
 	}
 	return "", false
 }

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
@@ -34,6 +35,7 @@ type Snapshot struct {
 	ReferenceGrants map[mesh.Name]*gatewayv1.ReferenceGrant
 	BackendTLS      map[mesh.Name]*gatewayv1.BackendTLSPolicy
 	Meshes          map[mesh.Name]*v1alpha1.Mesh
+	Definitions     map[mesh.Name]*metav1.PartialObjectMetadata
 
 	// slices lists the EndpointSlices of each Service by name of slice.
 	slices  map[mesh.Name][]*discoveryv1.EndpointSlice
@@ -86,6 +88,7 @@ func (s *Snapshot) contents() map[Ref]Object {
 	collect(all, KindReferenceGrant, s.ReferenceGrants)
 	collect(all, KindBackendTLS, s.BackendTLS)
 	collect(all, KindMesh, s.Meshes)
+	collect(all, KindDefinition, s.Definitions)
 	return all
 }
 

@@ -76,6 +76,8 @@ func (d *draft) apply(e Event) {
 		put(d, &n.ReferenceGrants, e, sameGeneration)
 	case KindMesh:
 		put(d, &n.Meshes, e, sameGeneration)
+	case KindDefinition:
+		put(d, &n.Definitions, e, sameVersion)
 	}
 }
 

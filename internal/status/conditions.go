@@ -52,7 +52,7 @@ func ResolvedRefs(problems []Problem) Condition {
 	}
 	return Condition{
 		Type: TypeResolvedRefs, Reason: problems[0].Reason,
-		Message: texts(problems) + ". Requests for such a backend are answered with 500",
+		Message: texts(problems) + ". Requests for such a backend are answered with 500, connections to it are refused",
 	}
 }
 

@@ -80,15 +80,19 @@ func gatewayListener(g *mesh.Gateway, name string) *listenerv3.Listener {
 	case mesh.ListenerTCP:
 		l.FilterChains = []*listenerv3.FilterChain{splitTCP(name, first.Split)}
 	default:
-		l.ListenerFilters = []*listenerv3.ListenerFilter{{
-			Name:       "envoy.filters.listener.tls_inspector",
-			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&tlsinspectorv3.TlsInspector{})},
-		}}
+		l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector()}
 		for _, one := range p.Listeners {
 			l.FilterChains = append(l.FilterChains, tlsChains(g, p, one)...)
 		}
 	}
 	return l
+}
+
+func tlsInspector() *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{
+		Name:       "envoy.filters.listener.tls_inspector",
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&tlsinspectorv3.TlsInspector{})},
+	}
 }
 
 // portService is what a gateway's port is called in telemetry: what clients dialled.

@@ -8,7 +8,6 @@ import (
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	origdstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
-	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -41,10 +40,7 @@ func inbound(m *mesh.Mesh, who mesh.Name) *listenerv3.Listener {
 				Name:       "envoy.filters.listener.original_dst",
 				ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&origdstv3.OriginalDst{})},
 			},
-			{
-				Name:       "envoy.filters.listener.tls_inspector",
-				ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&tlsinspectorv3.TlsInspector{})},
-			},
+			tlsInspector(),
 		},
 		FilterChains: []*listenerv3.FilterChain{
 			mutualTLS(inboundHTTP(hcmv3.HttpConnectionManager_AUTO), alpnHTTP1),

@@ -35,8 +35,12 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 		switch {
 		case port.Consumer[who.Namespace] != nil:
 			out.routes = RouteName(sp, who.Namespace)
+		case port.ConsumerL4[who.Namespace] != nil:
+			return out.connections(port.ConsumerL4[who.Namespace])
 		case port.Routes != nil:
 			out.routes = RouteName(sp, "")
+		case port.L4 != nil:
+			return out.connections(port.L4)
 		}
 		return out.listener()
 	}
@@ -102,6 +106,34 @@ func (o outbound) listener() *listenerv3.Listener {
 		l.FilterChains = []*listenerv3.FilterChain{chain}
 		l.DefaultFilterChain = tcp(o.cluster)
 	}
+	return l
+}
+
+// connections is the listener for a port whose connections are routed as a whole: by server name, or all by weight.
+func (o outbound) connections(l4 *mesh.L4) *listenerv3.Listener {
+	if l4.Split == nil {
+		o.protocol, o.cluster = mesh.ProtocolTLS, ""
+		l := o.listener()
+		l.DefaultFilterChain = nil // names that no route has are refused
+		l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector()}
+		for _, s := range l4.Servers {
+			chain := splitTCP(o.name, s.Split)
+			chain.Name = anyOr(s.Name)
+			chain.FilterChainMatch = &listenerv3.FilterChainMatch{TransportProtocol: "tls"}
+			if s.Name != "" {
+				chain.FilterChainMatch.ServerNames = []string{s.Name}
+			}
+			l.FilterChains = append(l.FilterChains, chain)
+		}
+		return l
+	}
+	o.protocol, o.origin, o.cluster = mesh.ProtocolTCP, l4.Split.Origin, ""
+	if all := shares(l4.Split); len(all) == 1 {
+		o.cluster = all[0].cluster
+	}
+	l := o.listener()
+	l.DefaultFilterChain = splitTCP(o.name, l4.Split)
+	l.DefaultFilterChain.Metadata = nil // as the listener's
 	return l
 }
 

@@ -73,6 +73,13 @@ func GatewayRouteName(g mesh.Name, port uint16) string {
 	return gatewayPrefix + g.String() + ":" + strconv.Itoa(int(port))
 }
 
+// isGatewayRoute tells names of GatewayRouteName from those of RouteName: a namespace may be called "gateway", but names of Services
+// have no slash.
+func isGatewayRoute(name string) bool {
+	rest, ok := strings.CutPrefix(name, gatewayPrefix)
+	return ok && strings.Contains(rest, "/")
+}
+
 // CertificateName is the name of the secret with a certificate and its key, "certificate/namespace/name".
 func CertificateName(c mesh.Name) string { return certificatePrefix + c.String() }
 

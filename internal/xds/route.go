@@ -18,7 +18,7 @@ const anyHost = "*"
 // when there is none by that name. Routes stand in order of precedence; a request that none matches is answered 404, by Envoy
 // as by our proxy.
 func RouteConfiguration(m *mesh.Mesh, who mesh.Name, name string) *routev3.RouteConfiguration {
-	if strings.HasPrefix(name, gatewayPrefix) {
+	if isGatewayRoute(name) {
 		return gatewayRoutes(gatewayOf(m, who), name)
 	}
 	sp, consumer, ok := parseRoute(name)

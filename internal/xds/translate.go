@@ -72,7 +72,7 @@ func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
 		return ""
 	}
 	_, port := frontend(m, dst)
-	if port == nil || port.Consumer[who.Namespace] == nil {
+	if port == nil || port.Consumer[who.Namespace] == nil && port.ConsumerL4[who.Namespace] == nil {
 		return ""
 	}
 	return who.Namespace
@@ -87,7 +87,7 @@ func gatewaysOwn(m *mesh.Mesh, who mesh.Name, typeURL, name string) bool {
 	case ListenerType:
 		return strings.HasPrefix(name, gatewayPrefix) || strings.HasPrefix(name, datagramPrefix)
 	case RouteType:
-		return strings.HasPrefix(name, gatewayPrefix)
+		return isGatewayRoute(name)
 	case ClusterType:
 		_, t := gatewayTLS(m, who, name)
 		return t != nil

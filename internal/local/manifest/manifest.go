@@ -166,7 +166,7 @@ func (r *Result) add(file string, line int, document []byte) {
 		r.Skipped = append(r.Skipped, fmt.Sprintf("%s:%d: %s", file, line+top.Line-1, object))
 		return
 	}
-	if obj.GetNamespace() == "" && kind != snapshot.KindMesh && kind != snapshot.KindNamespace && kind != snapshot.KindNode {
+	if obj.GetNamespace() == "" && !kind.ClusterScoped() {
 		obj.SetNamespace(metav1.NamespaceDefault) // as kubectl does
 	}
 	invalid := Validate(obj)

@@ -1,0 +1,35 @@
+package mesh_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/leno-mesh/leno/internal/mesh"
+)
+
+func TestGatewayNames(t *testing.T) {
+	if got := mesh.GatewayResource("public"); got != "public-leno" {
+		t.Error(got)
+	}
+	long := strings.Repeat("a", 253)
+	for _, f := range []func(string) string{mesh.GatewayResource, mesh.GatewayLabel} {
+		a, b := f(long), f(long[:252]+"b")
+		if len(a) > 63 || a == b || strings.HasSuffix(a, "-") {
+			t.Errorf("%q, %q", a, b)
+		}
+	}
+	// A name that ends where it is cut must not end with a dash there.
+	if got := mesh.GatewayLabel(strings.Repeat("a", 51) + "-" + strings.Repeat("b", 30)); strings.Contains(got, "--") {
+		t.Error(got)
+	}
+}
+
+func TestKeysHide(t *testing.T) {
+	key := mesh.Key("secret")
+	shown := fmt.Sprintf("%v %s %+v %#v %v", key, key, mesh.Certificate{Key: key}, key, []any{key})
+	json, err := key.MarshalJSON()
+	if err != nil || strings.Contains(shown, "secret") || strings.Contains(shown, "115") || strings.Contains(string(json), "secret") {
+		t.Errorf("%s, %s, %v", shown, json, err)
+	}
+}
