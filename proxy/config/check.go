@@ -44,6 +44,18 @@ func Check(c *Config) error {
 			errs = append(errs, fmt.Errorf("listener for %v refers to routes %q, which are not there", dst, l.Routes))
 		}
 	}
+	for number, p := range c.Ports {
+		for _, name := range p.References() {
+			if c.Clusters[name] == nil {
+				errs = append(errs, fmt.Errorf("port %d refers to cluster %q, which is not there", number, name))
+			}
+		}
+		for _, name := range p.Tables() {
+			if c.Routes[name] == nil {
+				errs = append(errs, fmt.Errorf("port %d refers to routes %q, which are not there", number, name))
+			}
+		}
+	}
 	for at, d := range c.Datagrams {
 		for _, name := range d.References() {
 			if c.Clusters[name] == nil {

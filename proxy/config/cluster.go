@@ -7,9 +7,8 @@ import (
 
 // Enum values of Envoy's API.
 const (
-	discoveryEDS    = 3 // Cluster.DiscoveryType.EDS
-	lbLeastRequest  = 1 // Cluster.LbPolicy.LEAST_REQUEST
-	addressProtocol = 0 // SocketAddress.Protocol.TCP
+	discoveryEDS   = 3 // Cluster.DiscoveryType.EDS
+	lbLeastRequest = 1 // Cluster.LbPolicy.LEAST_REQUEST
 )
 
 // decodeCluster reads an envoy.config.cluster.v3.Cluster whose endpoints come by EDS under the same name.
@@ -33,11 +32,16 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 			4,  // connect_timeout: the proxy's own
 			43, // transport_socket_matches: mutual TLS follows from each endpoint's identity
 		)
+		c.TLS = decodeBackendTLS(m.sub(24, "transport_socket"))
 		c.HTTP = m.httpVersion()
 		md := m.filterMetadata(25)
 		c.Origin = md.origin()
 		facts := md[keyCluster]
 		c.Service, c.Protocol = facts.text("service"), facts.protocol("protocol")
+		c.Fail = decodeFailure(facts.object("fail"))
+		if c.TLS != nil && c.HTTP == SameHTTP {
+			m.fail("has TLS without the one version of HTTP that is spoken in it")
+		}
 		facts.done()
 		m.done()
 	})
@@ -86,7 +90,7 @@ func decodeEndpoint(m *message, zone string) Endpoint {
 	host := m.sub(1, "endpoint")
 	outer := host.sub(1, "address")
 	socket := outer.sub(1, "socket_address")
-	if socket.number(1, "protocol") != addressProtocol {
+	if socket.number(1, "protocol") != addressTCP {
 		socket.fail("field protocol is not TCP")
 	}
 	ip, err := netip.ParseAddr(socket.text(2, "address"))

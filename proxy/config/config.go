@@ -15,6 +15,13 @@ type Config struct {
 	Outbound map[netip.AddrPort]*Listener
 	// Inbound is nil until the first answer of the control plane.
 	Inbound *Inbound
+	// Ports are what a gateway opens, by number.
+	Ports map[uint16]*Port
+	// Waiting is how many ports and sockets of a gateway were told, but lack something that is still on its way.
+	Waiting int
+	// Certificates and Roots of a gateway, by name. A name that is not there is one that the control plane does not have.
+	Certificates map[string]*Certificate
+	Roots        map[string]*Roots
 	// Datagrams holds the sockets for datagrams of a gateway.
 	Datagrams map[netip.AddrPort]*Datagram
 	// Clusters by name, each with its current endpoints.
@@ -46,7 +53,8 @@ const (
 	UDP    Protocol = "UDP" // of datagrams, which no listener for connections has
 )
 
-// Listener is one destination that the application dials.
+// Listener is where connections of one kind go: those to one destination that the application dials, or a part of those that
+// come to a port of a gateway.
 type Listener struct {
 	Name     string // xDS name, "outbound/10.96.0.10:80"
 	Origin   Origin
@@ -64,6 +72,8 @@ type Listener struct {
 	Service string
 	// MaxRequestBody bounds request bodies, in bytes; 0: no limit.
 	MaxRequestBody int64
+	// Edge tells that clients are from outside of the mesh, and believed nothing about where a request came from.
+	Edge bool
 }
 
 // Inbound is how a sidecar receives.
@@ -94,6 +104,17 @@ type RouteTable struct {
 	Name    string
 	Version string
 	Entries []Entry
+	// Hosts divide Entries by the host that a request is for, in consecutive runs; nil: all entries are for any host.
+	Hosts []Host
+}
+
+// Host is a run of entries.
+type Host struct {
+	// Names are in lower case: "www.example.com", "*.example.com" for all names with one or more labels before ".example.com",
+	// or "*" for what no other host takes, and requests that name no host.
+	Names []string
+	// Entries is how many of the table's.
+	Entries int
 }
 
 // Entry is one match and what happens to the request.
@@ -210,7 +231,11 @@ type Cluster struct {
 	Service  string
 	Protocol Protocol
 	// HTTP is the version that the endpoints are spoken to in.
-	HTTP      HTTPVersion
+	HTTP HTTPVersion
+	// TLS is how a gateway speaks to the application behind the endpoints; nil: as Endpoint.Identity says alone.
+	TLS *BackendTLS
+	// Fail answers all requests that would go to the cluster.
+	Fail      *Failure
 	Endpoints []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
 }
 
@@ -231,4 +256,6 @@ type Endpoint struct {
 	Identity string
 	Zone     string
 	Workload Workload
+	// TLS is that of the cluster. With an identity, it goes through the mutual TLS to the application.
+	TLS *BackendTLS
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -15,6 +14,10 @@ type Resource struct {
 	Cluster   *Cluster // without endpoints
 	Endpoints *Assignment
 	Bundle    []byte // PEM
+	Port      *Port
+	// Certificate and Roots are of gateways.
+	Certificate *Certificate
+	Roots       *Roots
 }
 
 // InboundListener is the listener by the name "inbound": how the pod receives, and the settings of the whole proxy.
@@ -43,6 +46,8 @@ func Decode(typeURL, name, version string, body []byte) (Resource, error) {
 			r.Inbound, err = decodeInbound(body)
 		case strings.HasPrefix(name, DatagramPrefix):
 			r.Datagram, err = decodeDatagram(name, body)
+		case strings.HasPrefix(name, GatewayPrefix):
+			r.Port, err = decodePort(name, body)
 		default:
 			r.Listener, err = decodeListener(name, body)
 		}
@@ -62,7 +67,7 @@ func Decode(typeURL, name, version string, body []byte) (Resource, error) {
 			r.Endpoints.Version = version
 		}
 	case SecretType:
-		r.Bundle, err = decodeBundle(name, body)
+		err = r.decodeSecret(name, version, body)
 	default:
 		return Resource{}, fmt.Errorf("resource %q has type %q, which this proxy does not support", name, typeURL)
 	}
@@ -70,6 +75,23 @@ func Decode(typeURL, name, version string, body []byte) (Resource, error) {
 		return Resource{}, fmt.Errorf("%s %q: %w", kindOf(typeURL), name, err)
 	}
 	return r, nil
+}
+
+// decodeSecret reads a secret of the kind that its name says.
+func (r *Resource) decodeSecret(name, version string, body []byte) (err error) {
+	switch {
+	case strings.HasPrefix(name, CertificatePrefix):
+		if r.Certificate, err = decodeCertificate(name, body); err == nil {
+			r.Certificate.Version = version
+		}
+	case strings.HasPrefix(name, ClientRootsPrefix):
+		if r.Roots, err = decodeClientRoots(name, body); err == nil {
+			r.Roots.Version = version
+		}
+	default:
+		r.Bundle, err = decodeBundle(name, body)
+	}
+	return err
 }
 
 // kindOf is the short name of a type URL.
@@ -87,21 +109,4 @@ func (m *message) named(label, want string) {
 	if got := m.text(1, label); got != want {
 		m.fail("calls itself %q", got)
 	}
-}
-
-// decodeBundle reads an envoy.extensions.transport_sockets.tls.v3.Secret with a validation context.
-func decodeBundle(name string, body []byte) (pem []byte, err error) {
-	err = read(body, func(m *message) {
-		m.named("name", name)
-		context := m.sub(4, "validation_context")
-		source := context.sub(1, "trusted_ca")
-		pem = slices.Clone(source.bytes(2, "inline_bytes"))
-		if len(pem) == 0 {
-			m.fail("field validation_context.trusted_ca.inline_bytes is empty")
-		}
-		source.done()
-		context.done()
-		m.done()
-	})
-	return pem, err
 }

@@ -74,6 +74,10 @@ func routes(route string) string {
 	return `{"name": "x", "virtualHosts": [{"name": "*", "domains": ["*"], "routes": [` + route + `]}]}`
 }
 
+func hosts(domains string) string {
+	return `{"name": "x", "virtualHosts": [{"name": "a", "domains": ` + domains + `}]}`
+}
+
 func action(action string) string {
 	return routes(`{"match": {"prefix": "/"}, "route": {"cluster": "c"` + action + `}}`)
 }
@@ -185,9 +189,12 @@ func TestRefusals(t *testing.T) {
 		{E, change(validEDS, `{"endpoint"`, `{"healthStatus": "UNHEALTHY", "endpoint"`), `field number 2`},
 		{E, `{"clusterName": "x", "endpoints": [{"lbEndpoints": [{}]}]}`, `socket_address is missing`},
 		{S, `{"name": "x", "validationContext": {}}`, `inline_bytes is empty`},
-		{S, `{"name": "x", "genericSecret": {}}`, `inline_bytes is empty`},
-		{R, `{"name": "x"}`, `has 0 virtual hosts`},
-		{R, `{"name": "x", "virtualHosts": [{"name": "a", "domains": ["example.org"]}]}`, `domains is ["example.org"]`},
+		{S, `{"name": "x", "genericSecret": {}}`, `has no validation_context`},
+		{R, hosts(`["example.org"]`), `ignore_port_in_host_matching is not set`},
+		{R, hosts(`["Example.org"]`), `virtual_hosts[0]: field domains has "Example.org"`},
+		{R, hosts(`[]`), `domains is empty`},
+		{R, hosts(`["a.b", "a.b"]`), `another virtual host for "a.b"`},
+		{R, hosts(`["*b"]`), `domains has "*b"`},
 		{R, routes(`{"match": {"prefix": "/"}}`), `virtual_hosts[0].routes[0]: has no action`},
 		{R, routes(`{"route": {"cluster": "c"}}`), `match is missing`},
 		{R, routes(`{"match": {"prefix": "/"}, "directResponse": {"status": 200}}`), `is not the failure`},
@@ -223,7 +230,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ old, new, says string }{
-		{`"protocol": "UDP"`, `"protocol": "TCP"`, `address.socket_address: field protocol is not UDP`},
+		{`"protocol": "UDP"`, `"protocol": "TCP"`, `address.socket_address: field protocol is 0, not 1`},
 		{`"portValue": 53`, `"portValue": 54`, `field address is 127.0.0.1:54`},
 		{`"address": {"socketAddress": {"protocol": "UDP", "address": "127.0.0.1", "portValue": 53}},`, ``, `address.socket_address is missing`},
 		{`"udpListenerConfig": {}`, `"udpListenerConfig": {"quicOptions": {}}`, `udp_listener_config: field number 7`},

@@ -50,6 +50,9 @@ func decodeListener(name string, body []byte) (*Listener, error) {
 		if byTCP := len(l.SNI)+len(l.Shares) > 0 && (l.Protocol == TLS || l.Protocol == TCP); l.Cluster == "" && !byTCP {
 			m.fail("has no cluster in its metadata %s", keyListener)
 		}
+		if l.Edge {
+			m.fail("has use_remote_address, which is for gateways")
+		}
 		m.ignore(
 			2,  // address: the destination that the name tells
 			26, // bind_to_port
@@ -116,6 +119,7 @@ func decodeManager(m *message, l *Listener) {
 		router.done()
 	}
 	m.http2Options(9)
+	l.Edge = m.wrapped(14, "use_remote_address") != 0
 	if rds := m.sub(3, "rds"); rds != nil {
 		rds.ignore(1) // config_source: always the stream it came by
 		l.Routes = rds.text(2, "route_config_name")

@@ -22,26 +22,46 @@ func decodeRoutes(name string, body []byte) (*RouteTable, error) {
 	return t, nil
 }
 
-// decodeTable reads a table with one virtual host for all authorities.
+// decodeTable reads a table: one virtual host for all authorities, or several by name, whatever the port.
 func decodeTable(m *message) *RouteTable {
 	t := &RouteTable{Name: m.text(1, "name")}
-	hosts := m.subs(2, "virtual_hosts")
-	if len(hosts) != 1 {
-		m.fail("has %d virtual hosts: this proxy supports one", len(hosts))
-	}
-	for _, h := range hosts {
+	known := map[string]bool{}
+	for _, h := range m.subs(2, "virtual_hosts") {
 		h.ignore(1) // name
-		if d := h.texts(2, "domains"); len(d) != 1 || d[0] != "*" {
-			h.fail("field domains is %q: this proxy supports [\"*\"]", d)
+		host := Host{Names: h.texts(2, "domains")}
+		for _, name := range host.Names {
+			if name != anyHost && !validServerName(name) {
+				h.fail("field domains has %q, which is no host name in lower case, *. and one, or *", name)
+			}
+			if known[name] {
+				h.fail("is another virtual host for %q", name)
+			}
+			known[name] = true
 		}
+		if len(host.Names) == 0 {
+			h.fail("field domains is empty")
+		}
+		before := len(t.Entries)
 		for _, r := range h.subs(3, "routes") {
 			t.Entries = append(t.Entries, decodeRoute(r))
 		}
+		host.Entries = len(t.Entries) - before
+		t.Hosts = append(t.Hosts, host)
 		h.done()
+	}
+	portless := m.flag(14, "ignore_port_in_host_matching")
+	switch {
+	case len(t.Hosts) == 1 && len(t.Hosts[0].Names) == 1 && t.Hosts[0].Names[0] == anyHost:
+		t.Hosts = nil
+	case len(t.Hosts) > 0 && !portless:
+		m.fail("field ignore_port_in_host_matching is not set: this proxy looks at names alone")
 	}
 	m.done()
 	return t
 }
+
+// anyHost is the name of a host that takes what no other does.
+const anyHost = "*"
 
 func decodeRoute(m *message) Entry {
 	e := Entry{Match: decodeMatch(m.sub(1, "match")), Action: &Action{}}

@@ -87,11 +87,7 @@ func decodeSNI(chain *message) SNIRule {
 		chain.fail(`field filter_chain_match.transport_protocol is %q: beside server names this proxy supports "tls"`, t)
 	}
 	match.done()
-	for _, name := range rule.Names {
-		if !validServerName(name) {
-			chain.fail("field filter_chain_match.server_names has %q, which is no host name in lower case, or *. and one", name)
-		}
-	}
+	checkNames(chain, rule.Names)
 	kind, config := chain.oneFilter()
 	if kind != tcpProxy {
 		chain.fail("is a %q, which this proxy does not support for TLS", kind)

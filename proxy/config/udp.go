@@ -18,9 +18,6 @@ const (
 // DatagramPrefix begins the names of listeners for datagrams, "udp/0.0.0.0:53".
 const DatagramPrefix = "udp/"
 
-// socketUDP is SocketAddress.Protocol.UDP.
-const socketUDP = 1
-
 // Datagram is a socket that a gateway opens for datagrams.
 type Datagram struct {
 	Name    string
@@ -52,7 +49,7 @@ func decodeDatagram(name string, body []byte) (*Datagram, error) {
 			o.done()
 		}
 		facts.done()
-		d.Address = decodeSocket(m)
+		d.Address = decodeSocket(m, addressUDP)
 		if at, err := netip.ParseAddrPort(strings.TrimPrefix(name, DatagramPrefix)); err != nil || at != d.Address {
 			m.fail("field address is %v: the name says another", d.Address)
 		}
@@ -70,26 +67,6 @@ func decodeDatagram(name string, body []byte) (*Datagram, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-// decodeSocket reads the address of a listener for datagrams.
-func decodeSocket(m *message) netip.AddrPort {
-	outer := m.sub(2, "address")
-	socket := outer.sub(1, "socket_address")
-	if p := socket.number(1, "protocol"); p != socketUDP {
-		socket.fail("field protocol is not UDP")
-	}
-	ip, err := netip.ParseAddr(socket.text(2, "address"))
-	port := socket.number(3, "port_value")
-	if err != nil || port == 0 || port > math.MaxUint16 {
-		socket.fail("is not an IP address and a port from 1 to 65535")
-	}
-	if socket == nil {
-		m.fail("field address.socket_address is missing")
-	}
-	socket.done()
-	outer.done()
-	return netip.AddrPortFrom(ip, uint16(port))
 }
 
 // decodeUDPProxy reads the UDP proxy's one cluster.

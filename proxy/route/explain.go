@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/msg"
@@ -13,6 +14,9 @@ type Explanation struct {
 	Chosen int
 	// Origin is where the chosen entry comes from; zero for None.
 	Origin config.Origin
+	// Host names the part of the table that is for the request's host, "*.example.com"; empty where the table has no parts, or
+	// none for the host.
+	Host string
 	// Steps are the entries that were looked at, in order, up to the chosen one.
 	Steps []Step
 }
@@ -28,7 +32,15 @@ type Step struct {
 // Explain does what Match does, with reasons.
 func (t *Table) Explain(r *msg.Request) Explanation {
 	e := Explanation{Chosen: None}
-	for i := range t.entries {
+	first, end := 0, len(t.entries)
+	if t.hosts != nil {
+		first, end = 0, 0
+		if n := t.hosts.of(r); n != nil {
+			first, end = n.first, n.first+len(n.entries)
+			e.Host = strings.Join(t.hosts.namesOf(n, t.Config), " ")
+		}
+	}
+	for i := first; i < end; i++ {
 		s := Step{Entry: i}
 		if a := t.Config.Entries[i].Action; a != nil {
 			s.Origin = a.Origin

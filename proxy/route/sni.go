@@ -13,7 +13,7 @@ type ServerNames struct {
 
 // CompileServerNames prepares the names of rules: "www.example.com", or "*.example.com" for all names with one or more
 // labels before ".example.com", in lower case. A rule without names takes what the others leave. Where rules share a
-// name, the first has it.
+// name, the first has it. "*" among the names is the same as none.
 func CompileServerNames(rules [][]string) *ServerNames {
 	s := &ServerNames{exact: map[string]int{}, wildcard: map[string]int{}, any: None}
 	note := func(m map[string]int, name string, rule int) {
@@ -26,6 +26,12 @@ func CompileServerNames(rules [][]string) *ServerNames {
 			s.any = i
 		}
 		for _, name := range names {
+			if name == "*" {
+				if s.any == None {
+					s.any = i
+				}
+				continue
+			}
 			if suffix, ok := strings.CutPrefix(name, "*"); ok {
 				note(s.wildcard, suffix, i)
 			} else {
@@ -40,8 +46,12 @@ func CompileServerNames(rules [][]string) *ServerNames {
 // one. An empty name, of a client that asks for no server, is only for the rule without names. With Encrypted Client
 // Hello (RFC 9849) the name is the outer one, that of the server that can decrypt the other: nobody else sees that one.
 func (s *ServerNames) Match(name string) int {
-	name = strings.Map(lower, name)
-	if i, ok := s.exact[name]; ok && name != "" {
+	return s.match([]byte(strings.Map(lower, name)))
+}
+
+// match is Match for a name in lower case. It does not allocate.
+func (s *ServerNames) match(name []byte) int {
+	if i, ok := s.exact[string(name)]; ok && len(name) > 0 {
 		return i
 	}
 	// The wildcard stands for at least one character, so the dot at the beginning of a name is none of its suffixes.
@@ -49,7 +59,7 @@ func (s *ServerNames) Match(name string) int {
 		if name[at] != '.' {
 			continue
 		}
-		if i, ok := s.wildcard[name[at:]]; ok && len(name[at:]) > 1 {
+		if i, ok := s.wildcard[string(name[at:])]; ok && len(name[at:]) > 1 {
 			return i
 		}
 	}

@@ -18,6 +18,7 @@ type Table struct {
 	Config  *config.RouteTable
 	entries []matcher
 	index   *index // nil for short tables, which are faster to walk
+	hosts   *hosts // nil: all entries are for any host
 }
 
 // indexFrom is the length from which an index pays: below, a walk costs less than hashing path elements.
@@ -31,7 +32,7 @@ func Compile(t *config.RouteTable) (*Table, error) {
 			return nil, fmt.Errorf("route table %s, entry %d (%s): %w", t.Name, i, name(t.Entries[i].Action), err)
 		}
 	}
-	if len(c.entries) >= indexFrom {
+	if c.hosts = newHosts(t.Hosts, c.entries); c.hosts == nil && len(c.entries) >= indexFrom {
 		c.index = newIndex(c.entries)
 	}
 	return c, nil
@@ -47,6 +48,12 @@ func name(a *config.Action) string {
 // Match returns the index of the first entry that matches, or None. It does not allocate, except where a regular
 // expression meets a field that came in several lines or a query value with escapes.
 func (t *Table) Match(r *msg.Request) int {
+	if t.hosts != nil {
+		if n := t.hosts.of(r); n != nil {
+			return n.match(r)
+		}
+		return None
+	}
 	if t.index != nil {
 		return t.index.match(t.entries, r)
 	}

@@ -21,7 +21,9 @@ import (
 type Options struct {
 	// Connect makes a connection to the control plane, with the workload's certificate as it is then. The client closes it.
 	Connect func(ctx context.Context) (*grpc.ClientConn, error)
-	NodeID  string // "sidecar~namespace/pod"
+	NodeID  string // "sidecar~namespace/pod", "gateway~namespace/pod"
+	// Gateway asks for all ports of the gateway whose proxy this is.
+	Gateway bool
 	Zone    string
 	// CacheFile keeps the last good configuration for a start without control plane; empty: none. No secrets are in it.
 	CacheFile string
@@ -67,6 +69,7 @@ func New(o Options) *Client {
 		o: o, log: cmp.Or(o.Log, slog.Default()), save: make(chan struct{}, 1), send: make(chan struct{}, 1),
 		machine: newMachine(node{ID: o.NodeID, Zone: o.Zone}), changed: make(chan struct{}),
 	}
+	c.machine.gateway = o.Gateway
 	if c.o.Backoff == nil {
 		c.o.Backoff = backoff
 	}

@@ -16,6 +16,7 @@ import (
 // come out of requests, configurations out of config. It is not safe for concurrent use.
 type machine struct {
 	node      node
+	gateway   bool                      // asks for what it opens by a wildcard
 	wanted    map[netip.AddrPort]uint64 // by age: a lower number was wanted first
 	age       uint64
 	types     map[string]*holding
@@ -117,12 +118,16 @@ func (m *machine) receive(r response) {
 	}
 	var errs []error
 	for _, res := range r.Resources {
-		if _, ok := h.asked[res.Name]; !ok {
+		if _, ok := h.asked[res.Name]; !ok && !m.opened(r.Type, res.Name) {
 			continue // unsubscribed meanwhile
 		}
 		errs = append(errs, m.hold(h, r.Type, res))
 	}
 	for _, name := range r.Removed {
+		if m.opened(r.Type, name) {
+			delete(h.held, name)
+			continue
+		}
 		if _, ok := h.asked[name]; ok {
 			h.held[name] = &held{absent: true}
 		}
@@ -184,6 +189,9 @@ func (m *machine) requests() []request {
 			}
 			h.asked[name] = struct{}{}
 			r.Subscribe = append(r.Subscribe, name)
+			if name == wildcard {
+				r.Versions = m.versions(h)
+			}
 			if old := h.held[name]; old.has() {
 				if r.Versions == nil {
 					r.Versions = map[string]string{}
@@ -246,12 +254,14 @@ func (m *machine) needed() map[string]names {
 		}
 		listener(m.config.Outbound[dst])
 	}
+	m.needPorts(need)
 	for name := range need[config.RouteType] {
 		if h := m.types[config.RouteType].held[name]; h.has() {
 			routes(h.value.Routes)
 		}
 		routes(m.config.Routes[name])
 	}
+	m.needCertificates(need)
 	need[config.EndpointType] = need[config.ClusterType]
 	return need
 }
@@ -264,7 +274,7 @@ func (m *machine) sweep() {
 		maps.DeleteFunc(h.held, func(name string, _ *held) bool {
 			_, ok := needed[t][name]
 			_, asked := h.asked[name]
-			return !ok && (!m.connected || !asked)
+			return !ok && !m.opened(t, name) && (!m.connected || !asked)
 		})
 	}
 	maps.DeleteFunc(m.composed, func(name string, _ composed) bool {

@@ -17,7 +17,9 @@ func (m *machine) settle() {
 		Outbound: map[netip.AddrPort]*config.Listener{},
 		Clusters: map[string]*config.Cluster{},
 		Routes:   map[string]*config.RouteTable{},
-		Inbound:  old.Inbound, RegistryOnly: old.RegistryOnly, AccessLog: old.AccessLog,
+		Ports:    map[uint16]*config.Port{}, Datagrams: map[netip.AddrPort]*config.Datagram{},
+		Certificates: map[string]*config.Certificate{}, Roots: map[string]*config.Roots{},
+		Inbound: old.Inbound, RegistryOnly: old.RegistryOnly, AccessLog: old.AccessLog,
 	}
 	if in := m.types[config.ListenerType].held[config.InboundName]; in.has() {
 		v := in.value.Inbound
@@ -37,6 +39,7 @@ func (m *machine) settle() {
 			next.Outbound[dst] = old.Outbound[dst]
 		}
 	}
+	m.settlePorts(next)
 	if !same(old, next) {
 		m.config = next
 	}
@@ -45,7 +48,9 @@ func (m *machine) settle() {
 
 func same(a, b *config.Config) bool {
 	return a.Inbound == b.Inbound && a.RegistryOnly == b.RegistryOnly && a.AccessLog == b.AccessLog &&
-		maps.Equal(a.Outbound, b.Outbound) && maps.Equal(a.Clusters, b.Clusters) && maps.Equal(a.Routes, b.Routes)
+		maps.Equal(a.Outbound, b.Outbound) && maps.Equal(a.Clusters, b.Clusters) && maps.Equal(a.Routes, b.Routes) &&
+		a.Waiting == b.Waiting && maps.Equal(a.Ports, b.Ports) && maps.Equal(a.Datagrams, b.Datagrams) &&
+		maps.Equal(a.Certificates, b.Certificates) && maps.Equal(a.Roots, b.Roots)
 }
 
 // include puts what a listener refers to into next, if all of it is there.
@@ -89,7 +94,7 @@ func (m *machine) routes(name string) *config.RouteTable {
 func (m *machine) cluster(name string) *config.Cluster {
 	c := m.types[config.ClusterType].held[name]
 	e := m.types[config.EndpointType].held[name]
-	if !c.has() && (c == nil || !c.absent) || c.has() && !e.has() && (e == nil || !e.absent) {
+	if !c.has() && (c == nil || !c.absent) || c.has() && !e.has() && (e == nil || !e.absent) || m.owesCertificate(c) {
 		return m.config.Clusters[name]
 	}
 	now := composed{cluster: c.value.Cluster}
@@ -121,7 +126,7 @@ func compose(name string, c *config.Cluster, a *config.Assignment) *config.Clust
 	}
 	whole.Endpoints = slices.Clone(a.Endpoints)
 	for i := range whole.Endpoints {
-		whole.Endpoints[i].Workload.Service = service
+		whole.Endpoints[i].Workload.Service, whole.Endpoints[i].TLS = service, c.TLS
 	}
 	return &whole
 }
