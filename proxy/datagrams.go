@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -15,14 +14,6 @@ import (
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/udp"
 )
-
-// DatagramSockets makes the sockets of a gateway that relays datagrams.
-type DatagramSockets struct {
-	// Listen opens a listening socket. It is closed by the proxy.
-	Listen func(netip.AddrPort) (*net.UDPConn, error)
-	// Dial makes a socket that is connected to an endpoint. Datagrams go as they are: mutual TLS does not cover them.
-	Dial func(netip.AddrPort) (*net.UDPConn, error)
-}
 
 // sockets are the open listening sockets for datagrams.
 type sockets struct {
@@ -84,10 +75,10 @@ func holds(d *plan.Destination) func(*lb.Endpoint) bool {
 
 // openSocket opens one and serves it. The caller holds the lock.
 func (p *Proxy) openSocket(at netip.AddrPort, d *config.Datagram) error {
-	if p.opts.Datagrams == nil {
+	if p.opts.Gateway == nil {
 		return errors.New("this proxy opens no sockets for datagrams: a gateway does")
 	}
-	listening, err := p.opts.Datagrams.Listen(at)
+	listening, err := p.opts.Gateway.ListenDatagrams(at)
 	if err != nil {
 		return err
 	}
@@ -103,7 +94,7 @@ func (p *Proxy) openSocket(at netip.AddrPort, d *config.Datagram) error {
 		return cluster.Balancer.Pick(time.Now(), nil)
 	}
 	relay := udp.New(listening, udp.Options{
-		Pick: pick, Dial: p.opts.Datagrams.Dial, Idle: d.Idle, Counters: p.opts.Counters.Datagrams,
+		Pick: pick, Dial: p.opts.Gateway.DialDatagrams, Idle: d.Idle, Counters: p.opts.Counters.Datagrams,
 		Ended: func(s udp.Session) { p.sessionEnded(at, s) },
 	})
 	ctx, cancel := context.WithCancel(p.sockets.serving)
@@ -138,7 +129,7 @@ func (p *Proxy) sessionEnded(at netip.AddrPort, s udp.Session) {
 		d = &config.Datagram{} // the configuration has dropped it
 	}
 	record := &telemetry.Connection{
-		Direction: telemetry.Outbound, Source: p.self(), Destination: s.Endpoint.Workload, Service: d.Service, Origin: d.Origin,
+		Direction: telemetry.Gateway, Client: s.Client.String(), Source: p.self(), Destination: s.Endpoint.Workload, Service: d.Service, Origin: d.Origin,
 		Protocol: string(config.UDP), Peer: s.Endpoint.Text, Start: s.Start, Duration: time.Since(s.Start),
 		BytesIn: s.ToServer, BytesOut: s.ToClient,
 	}

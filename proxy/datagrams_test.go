@@ -53,15 +53,15 @@ func TestDatagrams(t *testing.T) {
 	opened := make(chan netip.AddrPort, 10)
 	gateway := m.pod("gateway", netip.AddrPort{}, func(o *proxy.Options) {
 		o.Random = func() uint64 { random++; return random }
-		o.Datagrams = &proxy.DatagramSockets{
-			Listen: func(netip.AddrPort) (*net.UDPConn, error) {
+		o.Gateway = &proxy.Gateway{
+			ListenDatagrams: func(netip.AddrPort) (*net.UDPConn, error) {
 				socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 				if err == nil {
 					opened <- socket.LocalAddr().(*net.UDPAddr).AddrPort()
 				}
 				return socket, err
 			},
-			Dial: func(to netip.AddrPort) (*net.UDPConn, error) {
+			DialDatagrams: func(to netip.AddrPort) (*net.UDPConn, error) {
 				return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 			},
 		}

@@ -28,6 +28,9 @@ type flow struct {
 	mtls        bool   // of the downstream connection
 	eitherHTTP  bool   // the client's TLS may carry HTTP of any version, whatever was agreed on
 	peer        string // downstream address, for inbound
+	client      string // downstream address, for gateways
+	chain       plan.ChainKey
+	tls         bool // the client's TLS ended here
 }
 
 // attempts is how many endpoints an opaque connection tries: nothing was sent yet, so trying again is safe.
@@ -99,6 +102,9 @@ func (p *Proxy) connect(ctx context.Context, f flow) (*upstream, error) {
 	if cluster == nil {
 		return nil, &fail.Error{Kind: fail.NoEndpoints}
 	}
+	if bad := cluster.Config.Fail; bad != nil {
+		return nil, &fail.Error{Kind: fail.BadBackend, Detail: bad.Reason}
+	}
 	var tried *lb.Endpoint
 	var last error
 	for range min(attempts, max(cluster.Balancer.Len(), 1)) {
@@ -124,8 +130,8 @@ func (p *Proxy) connect(ctx context.Context, f flow) (*upstream, error) {
 func (p *Proxy) dialEndpoint(ctx context.Context, endpoint *lb.Endpoint) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, pool.DefaultDialTimeout)
 	defer cancel()
-	target := pool.Target{Address: endpoint.Address, Identity: endpoint.Identity}
-	if endpoint.Identity != "" {
+	target := pool.Target{Address: endpoint.Address, Identity: endpoint.Identity, TLS: endpoint.TLS}
+	if endpoint.Identity != "" && endpoint.TLS == nil {
 		target.ALPN = tlsx.TCP
 	}
 	return p.dialer.Dial(ctx, target)
@@ -137,7 +143,7 @@ func (p *Proxy) relayTo(ctx context.Context, conn net.Conn, up *upstream, f flow
 	result := p.relay(ctx, conn, up.Conn)
 	record := f.record(start)
 	record.Destination = up.endpoint.Workload
-	if f.direction == telemetry.Outbound {
+	if f.direction != telemetry.Inbound {
 		record.Peer = telemetry.Peer(up.endpoint.Address)
 		_, own := p.opts.Own(up.endpoint.Address)
 		record.MTLS = up.endpoint.Identity != "" && !own
@@ -172,7 +178,7 @@ func (p *Proxy) failed(conn net.Conn, f flow, start time.Time, err error) {
 func (f *flow) record(start time.Time) *telemetry.Connection {
 	r := &telemetry.Connection{
 		Direction: f.direction, Source: f.source, Destination: f.destination.Receiver, Service: f.destination.Service, Origin: f.destination.Origin,
-		Protocol: f.protocol, MTLS: f.mtls, Peer: f.peer, Start: start, Duration: time.Since(start),
+		Protocol: f.protocol, MTLS: f.mtls, Peer: f.peer, Client: f.client, Start: start, Duration: time.Since(start),
 	}
 	if r.Protocol == "" {
 		r.Protocol = string(config.TCP)

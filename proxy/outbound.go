@@ -105,7 +105,7 @@ func (p *Proxy) client(f flow) forward.Conn {
 	var last atomic.Pointer[answer] // requests of one connection may ask at the same time
 	last.Store(&answer{to: f.destination})
 	return forward.Conn{
-		Direction: f.direction, Source: f.source, MTLS: f.mtls,
+		Direction: f.direction, Source: f.source, MTLS: f.mtls, Client: f.client, Edge: edge(f),
 		Resolve: func() *plan.Destination {
 			now, before := p.plan.Load(), last.Load()
 			if now == before.from {
@@ -114,6 +114,10 @@ func (p *Proxy) client(f flow) forward.Conn {
 			next := &answer{from: now, to: before.to}
 			if f.direction == telemetry.Inbound {
 				next.to = now.Inbound(f.to)
+			} else if f.direction == telemetry.Gateway {
+				if c := now.Chain(f.chain); c != nil {
+					next.to = c.Destination
+				}
 			} else if d, _ := now.Outbound(f.to); d != nil {
 				next.to = d
 			}
@@ -121,6 +125,18 @@ func (p *Proxy) client(f flow) forward.Conn {
 			return next.to
 		},
 	}
+}
+
+// edge is what backends are told of a gateway's client; nil for other connections.
+func edge(f flow) *forward.Edge {
+	if f.direction != telemetry.Gateway {
+		return nil
+	}
+	address := f.client
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	return &forward.Edge{Client: []byte(address), TLS: f.tls}
 }
 
 // detect serves a connection whose protocol nobody declared, or that may turn out to be another make of HTTP.

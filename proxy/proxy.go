@@ -42,10 +42,12 @@ type Control interface {
 
 // Options are the seams of a proxy. All fields without "optional" must be set.
 type Options struct {
-	// Listen opens the listeners of one direction. They are closed by the proxy.
+	// Listen opens the listeners of one direction. They are closed by the proxy. Optional beside Gateway.
 	Listen func(telemetry.Direction) ([]net.Listener, error)
-	// Original is where an accepted connection wanted to go.
+	// Original is where an accepted connection wanted to go. Optional beside Gateway.
 	Original func(net.Conn) (netip.AddrPort, error)
+	// Gateway makes the proxy one that has no application, and opens what its configuration says; optional.
+	Gateway *Gateway
 	// Dial makes TCP connections that are not captured again.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	// Own tells whether an address is one of the own application, and where that really listens (the same address
@@ -53,9 +55,7 @@ type Options struct {
 	Own func(netip.AddrPort) (netip.AddrPort, bool)
 	// Reserved are the proxy's own ports: connections to them at own or loopback addresses would run in circles.
 	Reserved []uint16
-	// Datagrams are the sockets of a gateway; optional: nil where none are served.
-	Datagrams *DatagramSockets
-	Identity  identity.Source
+	Identity identity.Source
 	// Control makes the source of configuration. It must call apply with each new one, one at a time.
 	Control func(apply func(*config.Config)) Control
 	// Sink gets a record of each request and connection.
@@ -71,8 +71,21 @@ type Options struct {
 	Drain Drain
 }
 
+// Gateway makes the sockets of a gateway.
+type Gateway struct {
+	// Listen opens a port for connections, at all addresses. The listeners are closed by the proxy.
+	Listen func(port uint16) ([]net.Listener, error)
+	// ListenDatagrams opens a listening socket. It is closed by the proxy.
+	ListenDatagrams func(netip.AddrPort) (*net.UDPConn, error)
+	// DialDatagrams makes a socket that is connected to an endpoint. Datagrams go as they are: mutual TLS does not cover them.
+	DialDatagrams func(netip.AddrPort) (*net.UDPConn, error)
+}
+
 // Drain says how the proxy stops.
 type Drain struct {
+	// Settle is how long a gateway goes on as ever after it was told to stop, but for saying that it is not ready: clients come
+	// until everybody knows that its endpoint is gone. It goes on longer while they do.
+	Settle time.Duration
 	// Max is the longest a drain may take; 0 ends at once.
 	Max time.Duration
 	// Quiet is how long nothing must be going on before the proxy ends.
@@ -95,7 +108,10 @@ type Proxy struct {
 	learnt  detect.Learnt
 	uses    uses
 	sockets sockets
+	ports   ports
 	active  drain.Counter
+	// accepted counts the connections to a gateway.
+	accepted atomic.Int64
 	// complaints bounds log lines that anybody on the network can cause.
 	complaints limiter
 
@@ -113,7 +129,10 @@ func New(opts Options) *Proxy {
 	}
 	p := &Proxy{opts: opts, given: &config.Config{}}
 	p.plan.Store(plan.Next(nil, p.given))
-	p.dialer = &tlsx.Dialer{Source: opts.Identity, Raw: p.dial, Own: opts.Own}
+	p.dialer = &tlsx.Dialer{
+		Source: opts.Identity, Raw: p.dial, Own: opts.Own,
+		Certificate: func(name string) *config.Certificate { return p.Config().Certificates[name] },
+	}
 	p.pool = pool.New(pool.Options{Dialer: p.dialer})
 	p.streams = mux.NewPool(p.dialer, func(why error) {
 		if flood := mux.Flood(why); flood != "" {
@@ -159,10 +178,11 @@ func (p *Proxy) use() {
 	}
 	p.plan.Store(next)
 	serves := next.Serves()
-	keep := func(t pool.Target) bool { return serves(t.Address, t.Identity) }
+	keep := func(t pool.Target) bool { return serves(t.Address, t.Identity, t.TLS) }
 	p.pool.Keep(keep)
 	p.streams.Keep(keep)
 	p.openSockets()
+	p.openPorts()
 	if p.opts.OnConfig != nil {
 		p.opts.OnConfig(cfg)
 	}
@@ -182,6 +202,9 @@ func (p *Proxy) Ready() (ready bool, reason string) {
 	if p.Config().Inbound == nil {
 		return false, "no configuration from the control plane yet"
 	}
+	if p.opts.Gateway != nil {
+		return p.portsReady()
+	}
 	return true, ""
 }
 
@@ -189,21 +212,16 @@ func (p *Proxy) Ready() (ready bool, reason string) {
 func (p *Proxy) Run(ctx context.Context) error {
 	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var listeners []net.Listener
-	defer func() { closeAll(listeners) }()
 	failed := make(chan error, 3)
 	var running sync.WaitGroup
-	for _, side := range []struct {
-		direction telemetry.Direction
-		handle    func(context.Context, net.Conn)
-	}{{telemetry.Outbound, p.outbound}, {telemetry.Inbound, p.inbound}} {
-		opened, err := p.opts.Listen(side.direction)
-		if err != nil {
-			return fmt.Errorf("listen for %s connections: %w", side.direction, err)
-		}
-		listeners = append(listeners, opened...)
-		for _, listener := range opened {
-			running.Go(func() { p.serve(serving, side.direction, listener, side.handle, failed) })
+	var listeners []net.Listener
+	defer func() { closeAll(listeners) }()
+	if p.opts.Gateway != nil {
+		running.Go(func() { p.servePorts(serving) })
+	} else {
+		var err error
+		if listeners, err = p.serveCaptured(serving, &running, failed); err != nil {
+			return err
 		}
 	}
 	running.Go(func() {
@@ -226,6 +244,24 @@ func (p *Proxy) Run(ctx context.Context) error {
 	p.streams.Close()
 	running.Wait()
 	return err
+}
+
+// serveCaptured serves what is redirected to a sidecar, both ways. The listeners are the caller's to close, with an error too.
+func (p *Proxy) serveCaptured(ctx context.Context, running *sync.WaitGroup, failed chan<- error) (listeners []net.Listener, err error) {
+	for _, side := range []struct {
+		direction telemetry.Direction
+		handle    func(context.Context, net.Conn)
+	}{{telemetry.Outbound, p.outbound}, {telemetry.Inbound, p.inbound}} {
+		opened, err := p.opts.Listen(side.direction)
+		if err != nil {
+			return listeners, fmt.Errorf("listen for %s connections: %w", side.direction, err)
+		}
+		listeners = append(listeners, opened...)
+		for _, listener := range opened {
+			running.Go(func() { p.serve(ctx, side.direction, listener, side.handle, failed) })
+		}
+	}
+	return listeners, nil
 }
 
 func (p *Proxy) serve(ctx context.Context, direction telemetry.Direction, listener net.Listener, handle func(context.Context, net.Conn), failed chan<- error) {
@@ -255,16 +291,31 @@ func (p *Proxy) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 // learn from each answer that they should connect elsewhere.
 func (p *Proxy) drain() {
 	p.draining.Store(true)
-	p.forward.Drain()
 	abort := p.opts.Drain.Abort
 	if abort == nil {
 		abort = context.Background()
 	}
 	start := time.Now()
+	p.settle(abort)
+	p.forward.Drain()
 	reason := drain.Wait(abort, drain.Policy{Max: p.opts.Drain.Max, Quiet: p.opts.Drain.Quiet, Busy: func() bool {
 		return p.active.Active() > 0 || p.opts.Drain.Application != nil && p.opts.Drain.Application()
 	}})
 	p.opts.Log.Info("stopping", "reason", string(reason), "drained", time.Since(start).String(), "connections", p.active.Active())
+}
+
+// settle goes on as ever until clients have stopped to come, for half of the time that there is at most.
+func (p *Proxy) settle(abort context.Context) {
+	if p.opts.Drain.Settle == 0 {
+		return
+	}
+	before := p.accepted.Load()
+	drain.Wait(abort, drain.Policy{Max: p.opts.Drain.Max / 2, Quiet: p.opts.Drain.Settle, Busy: func() bool {
+		now := p.accepted.Load()
+		came := now != before
+		before = now
+		return came
+	}})
 }
 
 // self is who we are, for metrics.

@@ -1,4 +1,5 @@
-// Command leno-proxy is the data plane in a pod: "init" redirects the pod's traffic, "sidecar" serves it.
+// Command leno-proxy is the data plane: "init" redirects a pod's traffic, "sidecar" serves it; "gateway" serves what comes to a
+// Gateway from outside.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 const usage = `usage: leno-proxy <command> [flags]
 
   sidecar   serve the pod's traffic until SIGTERM, then drain ("run" is the same)
+  gateway   serve the ports of a Gateway until SIGTERM, then drain
   init      redirect the pod's TCP traffic to the sidecar (needs NET_ADMIN)
   version   print version and Go version
 
@@ -24,7 +26,9 @@ func main() {
 	var err error
 	switch command {
 	case "sidecar", "run":
-		err = runSidecar(os.Args[2:])
+		err = run(os.Args[2:], sidecarConfig)
+	case "gateway":
+		err = run(os.Args[2:], gatewayConfig)
 	case "init":
 		err = runInit(os.Args[2:], os.Stdout)
 	case "version":

@@ -11,13 +11,10 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/leno-mesh/leno/internal/enroll"
 	"github.com/leno-mesh/leno/internal/mesh"
-	"github.com/leno-mesh/leno/proxy"
 	"github.com/leno-mesh/leno/proxy/accept"
 	"github.com/leno-mesh/leno/proxy/capture"
 	"github.com/leno-mesh/leno/proxy/drain"
@@ -28,11 +25,11 @@ import (
 // dialTimeout is for one TCP connection; a SYN is repeated after 1 and 3 seconds.
 const dialTimeout = 5 * time.Second
 
-// runSidecar serves a pod until SIGTERM or SIGINT, and then until the application is done. A second signal ends it.
-func runSidecar(args []string) error {
+// run serves until SIGTERM or SIGINT, and then until the proxy has drained. A second signal ends it.
+func run(args []string, configure func([]string, *slog.Logger, *slog.LevelVar) (sidecar.Config, error)) error {
 	var level slog.LevelVar
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: &level}))
-	c, err := sidecarConfig(args, log, &level)
+	c, err := configure(args, log, &level)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -57,59 +54,26 @@ func runSidecar(args []string) error {
 // sidecarConfig reads flags and environment, and opens the servers of the proxy itself.
 func sidecarConfig(args []string, log *slog.Logger, level *slog.LevelVar) (sidecar.Config, error) {
 	flags := flag.NewFlagSet("leno-proxy sidecar", flag.ContinueOnError)
-	pod := flags.String("pod", os.Getenv(mesh.EnvPodName), "name of the pod (environment "+mesh.EnvPodName+")")
-	namespace := flags.String("namespace", os.Getenv(mesh.EnvPodNamespace), "namespace of the pod (environment "+mesh.EnvPodNamespace+")")
-	account := flags.String("service-account", os.Getenv(mesh.EnvServiceAccount), "service account of the pod (environment "+mesh.EnvServiceAccount+")")
-	domain := flags.String("trust-domain", env(mesh.EnvTrustDomain, "cluster.local"), "SPIFFE trust domain (environment "+mesh.EnvTrustDomain+")")
+	common := newSettings(flags)
 	addresses := flags.String("pod-ips", os.Getenv(mesh.EnvPodIPs), "comma list of the pod's addresses (environment "+mesh.EnvPodIPs+")")
-	manager := flags.String("manager", env(mesh.EnvManager, fmt.Sprintf("%s:%d", mesh.ManagerServerName, mesh.ManagerPort)), "host:port of the control plane (environment "+mesh.EnvManager+")")
-	managerName := flags.String("manager-name", mesh.ManagerServerName, "name in the control plane's certificate")
-	token := flags.String("token", mesh.TokenFile, "file with the service-account token")
-	trust := flags.String("trust", mesh.TrustFile, "file with the trust bundle")
-	cache := flags.String("cache-dir", mesh.CacheDir, "directory for the last good configuration; empty: none")
-	logLevel := flags.String("log-level", env(mesh.EnvLogLevel, "info"), "debug, info, warn or error (environment "+mesh.EnvLogLevel+")")
-	longest := flags.Int("drain-seconds", 25, "longest drain; keep it below the pod's grace period")
-	quiet := flags.Duration("drain-quiet", time.Second, "how long nothing must be going on before a drain ends")
 	if err := flags.Parse(args); err != nil {
 		return sidecar.Config{}, err
 	}
-	if err := level.UnmarshalText([]byte(*logLevel)); err != nil {
-		return sidecar.Config{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", *logLevel)
-	}
-	for name, value := range map[string]string{"pod": *pod, "namespace": *namespace, "service-account": *account, "pod-ips": *addresses} {
-		if value == "" {
-			return sidecar.Config{}, fmt.Errorf("--%s is not set: the injected container gets it from the pod by its environment", name)
-		}
+	c, err := common.config(log, level, map[string]string{"pod-ips": *addresses})
+	if err != nil {
+		return sidecar.Config{}, err
 	}
 	own, err := podAddresses(*addresses)
 	if err != nil {
 		return sidecar.Config{}, err
 	}
-	probes, err := readProbes(os.Getenv(mesh.EnvProbes))
-	if err != nil {
+	if c.Probes, err = readProbes(os.Getenv(mesh.EnvProbes)); err != nil {
 		return sidecar.Config{}, err
 	}
-	c := sidecar.Config{
-		Namespace: *namespace, Pod: *pod, ServiceAccount: *account, TrustDomain: *domain,
-		Manager: *manager, ManagerName: *managerName, Token: enroll.FileToken(*token), Roots: sidecar.FileBundle(*trust),
-		Listen: listen, Original: capture.Original, Dial: dial, Own: own.owns,
-		Reserved: []uint16{mesh.PortAdmin, mesh.PortOutbound, mesh.PortInbound, mesh.PortHealth},
-		Drain: proxy.Drain{
-			Max: time.Duration(*longest) * time.Second, Quiet: *quiet,
-			Application: func() bool { return drain.OthersHaveSockets(os.Getuid()) },
-		},
-		Probes: probes, PodIP: own[0], AccessLog: os.Stdout, Log: log, Level: level,
-	}
-	if *cache != "" {
-		c.CacheFile = filepath.Join(*cache, "config")
-	}
-	if c.Admin, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", mesh.PortAdmin)); err != nil {
-		return sidecar.Config{}, fmt.Errorf("admin: %w", err)
-	}
-	if c.Health, err = net.Listen("tcp", fmt.Sprintf(":%d", mesh.PortHealth)); err != nil {
-		return sidecar.Config{}, fmt.Errorf("health: %w", err)
-	}
-	return c, nil
+	c.Listen, c.Original, c.Own, c.PodIP = listen, capture.Original, own.owns, own[0]
+	c.Reserved = []uint16{mesh.PortAdmin, mesh.PortOutbound, mesh.PortInbound, mesh.PortHealth}
+	c.Drain.Application = func() bool { return drain.OthersHaveSockets(os.Getuid()) }
+	return c, serveItself(&c)
 }
 
 type addresses []netip.Addr

@@ -37,6 +37,7 @@ const (
 	ClientStalled
 	NoHello
 	NoServerName
+	NoCertificate
 	kinds
 )
 
@@ -73,6 +74,7 @@ var table = [kinds]Entry{
 	ClientStalled:    {408, "client_stalled", "the request body stopped coming"},
 	NoHello:          {0, "no_client_hello", "the connection does not begin with TLS"},
 	NoServerName:     {0, "no_server_name", "no rule takes the server name"},
+	NoCertificate:    {0, "no_certificate", "the listener has no certificate"},
 }
 
 // Of returns what k turns into.

@@ -95,7 +95,7 @@ func (s *session) answerText(status int, kind fail.Kind, detail string) error {
 // answerRedirect answers with a Location. Layers of the rule change this response as they would a backend's.
 func (s *session) answerRedirect(r *redirect.Redirect, layers []layer.Response) error {
 	x := s.x
-	x.req.Scratch = r.AppendLocation(x.req.Scratch[:0], &x.req, "http", x.dest.Address.Port())
+	x.req.Scratch = r.AppendLocation(x.req.Scratch[:0], &x.req, s.c.scheme(), x.dest.Address.Port())
 	x.resp.Reset()
 	x.resp.Fields.Add(location, x.req.Scratch)
 	for _, l := range layers {

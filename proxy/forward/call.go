@@ -221,7 +221,7 @@ func (x *call) begin(d *plan.Destination) {
 
 // describe fills in what a record says of a request from the start.
 func describe(r *telemetry.Request, who *Conn, req *msg.Request, d *plan.Destination) {
-	r.Direction, r.Source, r.MTLS = who.Direction, who.Source, who.MTLS
+	r.Direction, r.Source, r.MTLS, r.Client = who.Direction, who.Source, who.MTLS, who.Client
 	r.Method = method(req.Method)
 	if d == nil {
 		return

@@ -110,7 +110,7 @@ func (x *call) statusFields(fields msg.Fields, code grpc.Status) msg.Fields {
 
 // answerRedirect answers with a Location. Layers of the rule change this response as they would a backend's.
 func (x *call) answerRedirect(r *redirect.Redirect, layers []layer.Response) {
-	x.req.Scratch = r.AppendLocation(x.req.Scratch[:0], &x.req, "http", x.dest.Address.Port())
+	x.req.Scratch = r.AppendLocation(x.req.Scratch[:0], &x.req, x.who.scheme(), x.dest.Address.Port())
 	x.resp.Reset()
 	x.resp.Fields.Add(location, x.req.Scratch)
 	for _, l := range layers {

@@ -22,8 +22,11 @@ const ALPN2 = "leno-h2"
 
 // target2 is where HTTP/2 to an endpoint goes.
 func target2(e config.Endpoint) pool.Target {
-	t := pool.Target{Address: e.Address, Identity: e.Identity}
-	if e.Identity != "" {
+	t := pool.Target{Address: e.Address, Identity: e.Identity, TLS: e.TLS}
+	switch {
+	case e.TLS != nil:
+		t.ALPN = "h2"
+	case e.Identity != "":
 		t.ALPN = ALPN2
 	}
 	return t

@@ -47,6 +47,7 @@ func (x *call) bodyLimit() string {
 
 // route decides where the request goes and sends it there.
 func (x *call) route() {
+	x.who.Edge.mark(&x.req)
 	to, err := x.decide()
 	if x.rule = to.rule; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin

@@ -53,5 +53,8 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 	}
 	to.backend, to.fail, to.redirect, to.response = b, b.Fail, b.Redirect, b.Response
 	to.cluster = d.Lookup(b.Cluster)
+	if to.fail == nil && to.redirect == nil && to.cluster != nil {
+		to.fail = to.cluster.Config.Fail
+	}
 	return to, nil
 }

@@ -146,6 +146,7 @@ func (s *session) handle(d *plan.Destination) error {
 	if x.connects() {
 		x.req.Close = true // without a tunnel, what may already follow is no request
 	}
+	s.c.Edge.mark(&x.req)
 	to, err := decide(d, &x.req, s.peered(), s.srv.opts.Random)
 	if x.rule, x.backend = to.rule, to.backend; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin

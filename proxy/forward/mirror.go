@@ -88,8 +88,11 @@ func (s *Server) mirror(ctx context.Context, c *plan.Cluster, request []byte, is
 }
 
 func target(e config.Endpoint) pool.Target {
-	t := pool.Target{Address: e.Address, Identity: e.Identity}
-	if e.Identity != "" {
+	t := pool.Target{Address: e.Address, Identity: e.Identity, TLS: e.TLS}
+	switch {
+	case e.TLS != nil:
+		t.ALPN = "http/1.1"
+	case e.Identity != "":
 		t.ALPN = ALPN
 	}
 	return t

@@ -78,6 +78,10 @@ type Conn struct {
 	Direction telemetry.Direction
 	// Source is who sends: the own workload for outbound, the peer for inbound.
 	Source config.Workload
+	// Client is the downstream address, for gateways.
+	Client string
+	// Edge marks requests from outside of the mesh; nil for others.
+	Edge *Edge
 	// MTLS tells that the downstream connection itself is mutual TLS (inbound).
 	MTLS bool
 	// Resolve returns the destination under the newest plan. It is called for each request and must not return nil.

@@ -81,5 +81,5 @@ func unprocessedBehind(r *msg.Response, d telemetry.Direction, e *lb.Endpoint) b
 		return false
 	}
 	r.Fields.Remove(unprocessed)
-	return d == telemetry.Outbound && e != nil && e.Identity != ""
+	return d != telemetry.Inbound && e != nil && e.Identity != ""
 }

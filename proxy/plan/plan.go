@@ -19,6 +19,7 @@ type Plan struct {
 	Config    *config.Config
 	outbound  map[netip.AddrPort]*Destination
 	datagrams map[netip.AddrPort]*Destination
+	ports     map[uint16]*Port
 	clusters  map[string]*Cluster
 	routes    map[string]*Routes
 	err       error
@@ -45,6 +46,7 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 		Config:    cfg,
 		outbound:  make(map[netip.AddrPort]*Destination, len(cfg.Outbound)),
 		datagrams: make(map[netip.AddrPort]*Destination, len(cfg.Datagrams)),
+		ports:     make(map[uint16]*Port, len(cfg.Ports)),
 		clusters:  make(map[string]*Cluster, len(cfg.Clusters)),
 		routes:    make(map[string]*Routes, len(cfg.Routes)),
 	}
@@ -68,6 +70,9 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 		p.datagrams[addr] = p.destination(addr, &config.Listener{
 			Name: d.Name, Origin: d.Origin, Protocol: config.UDP, Shares: d.Shares, Service: d.Service,
 		})
+	}
+	for number, c := range cfg.Ports {
+		p.ports[number] = p.newPort(prev.ports[number], c)
 	}
 	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
 	p.err = errors.Join(errs...)
@@ -183,20 +188,21 @@ func (p *Plan) fixed(addr netip.AddrPort, protocol config.Protocol, receiver con
 		Cluster: &Cluster{c, lb.New(nil, c.Endpoints, rand.Uint64)}, AccessLog: p.Config.AccessLog, plan: p}
 }
 
-// Serves tells whether any cluster still has an endpoint at addr with that identity; connections to others should not
-// be kept. Inbound addresses are plain and not in clusters: identity is empty for them, and they are kept.
-func (p *Plan) Serves() func(addr netip.AddrPort, identity string) bool {
+// Serves tells whether any cluster still has an endpoint at addr with that identity, spoken to in that TLS; connections to others
+// should not be kept. Inbound addresses are plain and not in clusters: identity and TLS are empty for them, and they are kept.
+func (p *Plan) Serves() func(addr netip.AddrPort, identity string, tls *config.BackendTLS) bool {
 	type key struct {
 		addr     netip.AddrPort
 		identity string
+		tls      *config.BackendTLS
 	}
 	known := map[key]bool{}
 	for _, c := range p.clusters {
 		for _, e := range c.Config.Endpoints {
-			known[key{e.Address, e.Identity}] = true
+			known[key{e.Address, e.Identity, e.TLS}] = true
 		}
 	}
-	return func(addr netip.AddrPort, identity string) bool {
-		return known[key{addr, identity}] || identity == ""
+	return func(addr netip.AddrPort, identity string, tls *config.BackendTLS) bool {
+		return known[key{addr, identity, tls}] || identity == "" && tls == nil
 	}
 }

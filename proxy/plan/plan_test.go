@@ -164,8 +164,9 @@ func TestEntriesOfOneRuleShareWhatTheyCan(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	serves := Next(nil, base()).Serves()
-	if !serves(endpoint, "spiffe://d/ns/n/sa/s") || serves(endpoint, "spiffe://d/ns/n/sa/other") || !serves(endpoint, "") ||
-		serves(frontend, "spiffe://d/ns/n/sa/s") {
-		t.Error("connections are kept by address and identity")
+	tls := &config.BackendTLS{}
+	if !serves(endpoint, "spiffe://d/ns/n/sa/s", nil) || serves(endpoint, "spiffe://d/ns/n/sa/other", nil) || !serves(endpoint, "", nil) ||
+		serves(frontend, "spiffe://d/ns/n/sa/s", nil) || serves(endpoint, "spiffe://d/ns/n/sa/s", tls) || serves(endpoint, "", tls) {
+		t.Error("connections are kept by address, identity and TLS")
 	}
 }

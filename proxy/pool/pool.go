@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/leno-mesh/leno/proxy/config"
 )
 
 // Target is what a connection leads to. Connections are shared only between equal targets.
@@ -16,8 +18,10 @@ type Target struct {
 	Address netip.AddrPort
 	// Identity is the SPIFFE id that the peer must prove; empty: plain text.
 	Identity string
-	// ALPN is what both sides will speak; empty where Identity is.
+	// ALPN is what both sides will speak; empty where Identity and TLS are.
 	ALPN string
+	// TLS is how the application is spoken to, through the mutual TLS where there is an identity; nil: in plain text.
+	TLS *config.BackendTLS
 }
 
 // Dialer makes connections, including the TLS handshake where the target has an identity.

@@ -1,5 +1,5 @@
 // Package sidecar is a proxy with everything around it: enrolment, the control plane client, metrics, access log, admin
-// and health servers. Where it runs, in a pod or on a desk, is told by its [Config].
+// and health servers. Where it runs, in a pod or on a desk, beside an application or as a gateway, is told by its [Config].
 package sidecar
 
 import (
@@ -43,7 +43,8 @@ type Config struct {
 	// CacheFile keeps the last good configuration; optional.
 	CacheFile string
 
-	// The seams of the proxy, see proxy.Options.
+	// The seams of the proxy, see proxy.Options. A gateway has no Listen, Original, Own and Reserved.
+	Gateway  *proxy.Gateway
 	Listen   func(telemetry.Direction) ([]net.Listener, error)
 	Original func(net.Conn) (netip.AddrPort, error)
 	Dial     func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
@@ -81,12 +82,15 @@ func Run(ctx context.Context, c Config) error {
 	s.enroll = enroll.NewClient(enroll.ClientOptions{
 		ID: id, Connect: s.connectAnonymous, Token: c.Token, Random: rand.Float64, Log: c.Log,
 	})
+	if s.Gateway != nil {
+		s.Own = func(netip.AddrPort) (netip.AddrPort, bool) { return netip.AddrPort{}, false } // it has no application
+	}
 	sinks := telemetry.Tee{telemetry.NewMetrics(s.registry, 0), s.accessLog}
 	if c.Sink != nil {
 		sinks = append(sinks, c.Sink)
 	}
 	s.proxy = proxy.New(proxy.Options{
-		Listen: c.Listen, Original: c.Original, Dial: c.Dial, Own: c.Own, Reserved: c.Reserved, Drain: c.Drain,
+		Gateway: c.Gateway, Listen: c.Listen, Original: c.Original, Dial: c.Dial, Own: s.Own, Reserved: c.Reserved, Drain: c.Drain,
 		Identity: s.enroll, Control: s.newControl, Sink: sinks, Counters: telemetry.NewCounters(s.registry),
 		OnConfig: func(cfg *config.Config) { s.accessLog.Enable(cfg.AccessLog) }, Log: c.Log, Random: rand.Uint64,
 	})
@@ -132,8 +136,12 @@ func (s *sidecar) run(ctx context.Context) error {
 
 // newControl makes the control plane client. It connects once there is a certificate to show.
 func (s *sidecar) newControl(apply func(*config.Config)) proxy.Control {
+	kind := "sidecar~"
+	if s.Gateway != nil {
+		kind = "gateway~"
+	}
 	s.xds = xdsclient.New(xdsclient.Options{
-		Connect: s.connectKnown, NodeID: "sidecar~" + s.Namespace + "/" + s.Pod, Zone: s.Zone, CacheFile: s.CacheFile, Log: s.Log,
+		Connect: s.connectKnown, Gateway: s.Gateway != nil, NodeID: kind + s.Namespace + "/" + s.Pod, Zone: s.Zone, CacheFile: s.CacheFile, Log: s.Log,
 		OnConfig: apply, OnBundle: s.newBundle,
 	})
 	return s.xds

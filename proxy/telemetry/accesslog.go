@@ -81,6 +81,7 @@ func (l *AccessLog) Request(r *Request) {
 	line.text("path", r.Path)
 	line.number("code", int64(r.Code))
 	line.text("grpcStatus", r.GRPC)
+	line.text("client", r.Client)
 	line.end(l, r.Flag, &r.Source, &r.Destination, r.Service, &r.Origin, r.MTLS, r.Peer, r.Duration, r.BytesIn, r.BytesOut)
 }
 
@@ -91,6 +92,7 @@ func (l *AccessLog) Connection(c *Connection) {
 	}
 	line := l.begin(c.Start, c.Direction)
 	line.text("protocol", c.Protocol)
+	line.text("client", c.Client)
 	line.end(l, c.Flag, &c.Source, &c.Destination, c.Service, &c.Origin, c.MTLS, c.Peer, c.Duration, c.BytesIn, c.BytesOut)
 }
 

@@ -14,6 +14,8 @@ type Direction string
 const (
 	Outbound Direction = "outbound"
 	Inbound  Direction = "inbound"
+	// Gateway is that of a proxy without application: from outside into the mesh.
+	Gateway Direction = "gateway"
 )
 
 // Request is the record of one finished HTTP request. The sink must not keep it: it is used again.
@@ -37,6 +39,7 @@ type Request struct {
 	Flag     string
 	MTLS     bool
 	Peer     string // upstream address dialled, or downstream address for inbound
+	Client   string // downstream address for gateways
 	Start    time.Time
 	Duration time.Duration
 	BytesIn  int64 // request body bytes, from the client
@@ -59,6 +62,7 @@ type Connection struct {
 	Flag        string
 	MTLS        bool
 	Peer        string
+	Client      string
 	Start       time.Time
 	Duration    time.Duration
 	BytesIn     int64

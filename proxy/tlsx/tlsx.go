@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leno-mesh/leno/internal/identity"
+	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/pool"
 )
 
@@ -78,18 +79,27 @@ type Dialer struct {
 	// Own tells whether the address is one of the proxy's own application. It is then dialled in plain text at the
 	// address returned, because the proxy's connections do not pass its own inbound side.
 	Own func(netip.AddrPort) (netip.AddrPort, bool)
+	// Certificate finds the certificate to show to applications, by name; nil where there is none. Only gateways need it.
+	Certificate func(name string) *config.Certificate
 }
 
-// Dial connects to t: with mutual TLS when t has an identity and is not the own application.
+// Dial connects to t: with mutual TLS when t has an identity and is not the own application, and in the application's own TLS where
+// t has that.
 func (d *Dialer) Dial(ctx context.Context, t pool.Target) (net.Conn, error) {
 	if own, ok := d.Own(t.Address); ok {
 		return d.Raw(ctx, own)
 	}
 	conn, err := d.Raw(ctx, t.Address)
-	if err != nil || t.Identity == "" {
-		return conn, err
+	if err != nil {
+		return nil, err
 	}
-	secured, err := d.secure(ctx, conn, t)
+	secured := conn
+	if t.Identity != "" {
+		secured, err = d.secure(ctx, conn, t)
+	}
+	if err == nil && t.TLS != nil {
+		secured, err = d.originate(ctx, secured, t)
+	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -102,13 +112,17 @@ func (d *Dialer) secure(ctx context.Context, conn net.Conn, t pool.Target) (net.
 	if err != nil {
 		return nil, err
 	}
+	alpn := t.ALPN
+	if t.TLS != nil {
+		alpn = TCP // to the sidecar, the application's TLS is nobody's business
+	}
 	below := &socket{Conn: conn}
-	secured := tls.Client(below, identity.ClientTLS(d.Source, want, t.ALPN))
+	secured := tls.Client(below, identity.ClientTLS(d.Source, want, alpn))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS to %s: %w", t.Address, err)
 	}
-	if got := secured.ConnectionState().NegotiatedProtocol; got != t.ALPN {
-		return nil, fmt.Errorf("TLS to %s: peer did not agree to %s", t.Address, t.ALPN)
+	if got := secured.ConnectionState().NegotiatedProtocol; got != alpn {
+		return nil, fmt.Errorf("TLS to %s: peer did not agree to %s", t.Address, alpn)
 	}
 	return &Conn{Conn: secured, socket: below}, nil
 }
