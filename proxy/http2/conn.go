@@ -105,6 +105,7 @@ type Conn struct {
 	peerWindow int64 // initial window of streams, as the peer set it
 	peerMax    uint32
 	connectOK  bool // RFC 8441
+	scheme     byte // of what is asked for, as its index in the static table
 	awaitAck   int  // SETTINGS of ours without an answer
 
 	dec    decoder
@@ -180,7 +181,7 @@ func NewServer() *Conn {
 func NewClient() *Conn {
 	c := newConn()
 	c.held = map[uint32]int64{}
-	c.nextID, c.prefaced = 1, true
+	c.nextID, c.prefaced, c.scheme = 1, true, staticHTTP
 	c.peerMax = 100 // until the peer says otherwise (RFC 9113 section 6.5.2 advises to allow at least so many)
 	c.out = append(c.out, preface...)
 	c.out = appendSettings(c.out,
@@ -188,6 +189,9 @@ func NewClient() *Conn {
 	c.openWindow()
 	return c
 }
+
+// Secure makes the scheme of what a client asks for https: the connection is one of TLS to the application itself.
+func (c *Conn) Secure() { c.scheme = staticHTTPS }
 
 func newConn() *Conn {
 	c := &Conn{

@@ -38,7 +38,7 @@ func (c *Conn) appendRequest(req *msg.Request) {
 	default:
 		out = c.enc.pseudo(out, staticMethod, method)
 	}
-	out = append(out, 0x80|staticHTTP)
+	out = append(out, 0x80|c.scheme)
 	if len(req.Authority) > 0 { // a request of HTTP/1.0 may have none (RFC 9113 section 8.3.1)
 		out = c.enc.pseudo(out, staticAuthority, req.Authority)
 	}

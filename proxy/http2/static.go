@@ -73,6 +73,7 @@ const (
 	staticMethod      = 2
 	staticPath        = 4
 	staticHTTP        = 6
+	staticHTTPS       = 7
 	staticStatus      = 8
 	staticLength      = 28
 	firstDynamicIndex = 62

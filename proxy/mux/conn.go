@@ -27,6 +27,8 @@ const (
 
 // Options of a connection. All are optional.
 type Options struct {
+	// Secure tells a client that its connection is one of TLS to the application itself, whose URLs are of https.
+	Secure bool
 	// Accept takes a new request: it gives the stream an owner by Own, or ends it.
 	Accept func(c *Conn, request *http2.Event)
 	// Idle ends a connection that has no streams for so long; 0: never.
@@ -86,7 +88,11 @@ func Serve(conn net.Conn, opts Options, started func(*Conn)) {
 
 // Client asks on conn, from now on.
 func Client(conn net.Conn, opts Options) *Conn {
-	c := newConn(conn, http2.NewClient(), opts)
+	m := http2.NewClient()
+	if opts.Secure {
+		m.Secure()
+	}
+	c := newConn(conn, m, opts)
 	go c.run()
 	return c
 }

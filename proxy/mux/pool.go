@@ -120,7 +120,7 @@ func (p *Pool) dial(ctx context.Context, t pool.Target, s *set) (*Conn, error) {
 		p.forget(t, s)
 		return nil, err
 	}
-	c := Client(raw, Options{Idle: maxIdle, Life: maxLife, Ended: func(c *Conn, why error) { p.remove(t, s, c, why) }})
+	c := Client(raw, Options{Secure: t.TLS != nil, Idle: maxIdle, Life: maxLife, Ended: func(c *Conn, why error) { p.remove(t, s, c, why) }})
 	s.conns = append(s.conns, c)
 	if p.keep != nil && !p.keep(t) {
 		time.AfterFunc(unwanted, func() { p.drop(t, c) })

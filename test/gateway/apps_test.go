@@ -88,7 +88,17 @@ func greeting(conn net.Conn) string {
 	return strings.TrimSpace(line)
 }
 
-// authority of certificates that have nothing to do with the mesh.
+// hello is the first line of a new connection; "" where it is refused.
+func hello(address string) string {
+	conn, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = conn.Close() }()
+	return greeting(conn)
+}
+
+// pki is an authority of certificates that have nothing to do with the mesh.
 type pki struct{ *devca.CA }
 
 func newPKI() pki { return pki{must(devca.New(time.Hour))} }

@@ -44,10 +44,7 @@ func TestListenersComeAndGo(t *testing.T) {
 		t.Errorf("greeting of the port that stayed: %q", got)
 	}
 	g.Ports(plainTCP(9000, split(share(sp, 1))))
-	g.Eventually("the port is open again", func() bool {
-		conn, err := net.DialTimeout("tcp", g.Address(9000), patience)
-		return err == nil && greeting(conn) == "hello"
-	})
+	g.Eventually("the port is open again", func() bool { return hello(g.Address(9000)) == "hello" })
 }
 
 // TestReady: a gateway is ready when its first configuration is open as a whole.
