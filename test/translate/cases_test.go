@@ -63,7 +63,7 @@ func (k key) compare(l key) int {
 	return cmp.Or(cmp.Compare(slices.Index(order, k.typeURL), slices.Index(order, l.typeURL)), cmp.Compare(k.name, l.name), cmp.Compare(k.who, l.who))
 }
 
-var order = []string{xds.ListenerType, xds.RouteType, xds.ClusterType, xds.EndpointType}
+var order = []string{xds.ListenerType, xds.RouteType, xds.ClusterType, xds.EndpointType, xds.SecretType}
 
 // everything translates what pods of each namespace can dial, what that refers to, and how the first pod receives.
 func everything(t *testing.T, m *mesh.Mesh) map[key]proto.Message {
@@ -74,6 +74,9 @@ func everything(t *testing.T, m *mesh.Mesh) map[key]proto.Message {
 		if i == 0 && w.resource(pod, xds.ListenerType, xds.InboundName).Inbound == nil {
 			t.Errorf("pod %v does not receive", pod)
 		}
+	}
+	for name := range m.Gateways {
+		w.gateway(name)
 	}
 	for _, namespace := range namespaces(m) {
 		who := mesh.Name{Namespace: namespace, Name: "any"}
@@ -109,13 +112,39 @@ type walk struct {
 	out map[key]proto.Message
 }
 
+// gateway translates what a gateway's proxy opens.
+func (w walk) gateway(name mesh.Name) {
+	pod := mesh.Name{Namespace: name.Namespace, Name: name.Name + "-proxy"}
+	w.m.Workloads[pod] = &mesh.Workload{Name: pod, Gateway: name, Identity: w.m.Gateways[name].Identity}
+	defer delete(w.m.Workloads, pod)
+	var clusters []string
+	for _, listener := range xds.GatewayListeners(w.m, pod) {
+		r := w.resource(pod, xds.ListenerType, listener)
+		if r.Datagram != nil {
+			clusters = append(clusters, r.Datagram.References()...)
+			continue
+		}
+		clusters = append(clusters, r.Port.References()...)
+		for _, table := range r.Port.Tables() {
+			clusters = append(clusters, w.resource(pod, xds.RouteType, table).Routes.References()...)
+		}
+		for _, secret := range r.Port.Secrets() {
+			w.resource(pod, xds.SecretType, secret)
+		}
+	}
+	for _, c := range clusters {
+		w.resource(pod, xds.ClusterType, c)
+		w.resource(pod, xds.EndpointType, c)
+	}
+}
+
 func (w walk) listener(pod mesh.Name, dst netip.AddrPort) {
 	l := w.resource(pod, xds.ListenerType, xds.ListenerName(dst)).Listener
 	if l == nil {
 		w.t.Errorf("%v is unknown", dst)
 		return
 	}
-	clusters := []string{l.Cluster}
+	clusters := l.References()
 	if l.Routes != "" {
 		clusters = append(clusters, w.resource(pod, xds.RouteType, l.Routes).Routes.References()...)
 	}
