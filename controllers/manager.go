@@ -27,6 +27,7 @@ import (
 
 	"github.com/leno-mesh/leno/controllers/certificates"
 	"github.com/leno-mesh/leno/controllers/feed"
+	"github.com/leno-mesh/leno/controllers/gateways"
 	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
 	"github.com/leno-mesh/leno/controllers/replica"
 	"github.com/leno-mesh/leno/controllers/status"
@@ -75,6 +76,10 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status writer: %w", err)
 	}
+	keeper, err := gateways.Setup(mgr)
+	if err != nil {
+		return nil, fmt.Errorf("gateways: %w", err)
+	}
 	parts, err := certificates.Setup(mgr, certificates.Options{
 		Trust: trust, Propagation: c.RootPropagation, OnBundle: ads.PublishBundle,
 	})
@@ -93,6 +98,7 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		Publish: func(now *mesh.Mesh) {
 			enrol.use(now.Settings.TrustDomain)
 			ads.Publish(now)
+			keeper.Set(now.Gateways)
 			m.published.Store(true)
 		},
 		Status:  writer.Set,
@@ -154,6 +160,7 @@ func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Mana
 	}
 	byObject := feed.ByObject()
 	maps.Copy(byObject, certificates.ByObject())
+	maps.Copy(byObject, gateways.ByObject())
 	o := ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         cache.Options{ByObject: byObject, DefaultTransform: cache.TransformStripManagedFields()},

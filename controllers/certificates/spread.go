@@ -75,7 +75,7 @@ func (s *spreader) wanted(ctx context.Context, name string) (bool, error) {
 	return slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return needsBundle(&p) }), nil
 }
 
-// needsBundle tells whether a pod has a sidecar.
+// needsBundle tells whether a pod has a sidecar, or is the proxy of a gateway.
 func needsBundle(o client.Object) bool {
-	return o.GetAnnotations()[mesh.AnnotationInjected] != ""
+	return o.GetAnnotations()[mesh.AnnotationInjected] != "" || o.GetAnnotations()[mesh.AnnotationGateway] != ""
 }
