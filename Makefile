@@ -45,6 +45,10 @@ $(BIN)/cluster: FORCE
 	@mkdir -p $(BIN); go build -C test/cluster -o $(CLUSTER) .
 $(BIN)/echo-advanced: FORCE
 	@mkdir -p $(BIN); go build -C test/conformance -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ ./echo-advanced
+$(BIN)/ext-authz: FORCE
+	@mkdir -p $(BIN); go build -C test/conformance -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ ./ext-authz
+$(BIN)/echo-basic: FORCE
+	@mkdir -p $(BIN); go build -C test/conformance -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ sigs.k8s.io/gateway-api-conformance-images/echo-basic
 
 .PHONY: generate
 generate: ## Generate deepcopy functions, CRDs and RBAC
@@ -61,6 +65,7 @@ bundle: ## Generate the bundle for OLM from config/default
 test: vet c-compiler ## Unit, golden and in-process tests, with the race detector: no root, no cluster, no network
 	CGO_ENABLED=1 go test -race ./...
 	go test -C test/cluster ./...
+	go test -C test/conformance ./beyond ./echo-advanced ./ext-authz ./summary
 
 FUZZTIME := 30s
 .PHONY: fuzz
@@ -125,20 +130,25 @@ test-differential: ## The same resources and requests to Leno and to a real Envo
 	envoy=$$(hack/envoy.sh); cd test/differential; ENVOY=$$envoy $(CURDIR)/$(BIN)/differential.test -test.timeout 10m $(ARGS)
 
 .PHONY: test-e2e
-test-e2e: test-netns test-api echo-image ## The real cluster end to end, with the mesh conformance tests (root, Linux)
+test-e2e: test-netns test-api conformance-images ## The real cluster end to end, with a part of the conformance suite (root, Linux)
 	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
 	cd test/e2e && $(CLUSTER) exec -- $(CURDIR)/$(BIN)/e2e.test -test.v -test.timeout 25m
-	$(MAKE) conformance
+	hack/conformance.sh --keep --profile MESH-HTTP
 
-# The suite's echo server, a stand-in; the end-to-end tests use it too.
-.PHONY: echo-image
-echo-image: mesh-up $(BIN)/echo-advanced
+# The suite's echo servers under the names that its manifests have. echo-basic is the original, of which the module proxy has v0.1.0 only;
+# echo-advanced is a stand-in, and the end-to-end tests use it too. ext-authz is for tests of our own.
+.PHONY: conformance-images
+conformance-images: mesh-up $(BIN)/echo-advanced $(BIN)/echo-basic $(BIN)/ext-authz
 	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-advanced:v0.1.0 --bin $(BIN)/echo-advanced \
 	  --entrypoint /usr/local/bin/server --link /usr/local/bin/client --user 1338
+	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-basic:v0.1.0 --bin $(BIN)/echo-basic --user 65532
+	$(CLUSTER) image --name registry.k8s.io/gateway-api/conformance/echo-basic:v0.2.0 --bin $(BIN)/echo-basic --user 65532
+	$(CLUSTER) image --name leno-ext-authz:dev --bin $(BIN)/ext-authz --user 65532
 
+# ARGS="--run-test MeshBasic" runs one test, ARGS="--channel standard --profile gateway" some; hack/conformance.sh --help lists them.
 .PHONY: conformance
-conformance: echo-image ## The Gateway API suite for meshes (root, Linux); writes test/conformance/reports/
-	hack/conformance.sh
+conformance: ## The Gateway API suite, all profiles, both channels (root, Linux); writes test/conformance/reports/
+	hack/conformance.sh $(ARGS)
 
 .PHONY: bench
 bench: bench-proxies ## Side by side with nginx, HAProxy and Envoy (Linux, two cores); writes test/bench/results/. BENCH="-help" shows flags

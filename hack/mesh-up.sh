@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings up the cluster with cert-manager, the Gateway API and Leno in it. Keeps what is up; rolls out what was rebuilt.
+# Brings up the cluster with cert-manager, the Gateway API and Leno in it. Keeps what is up; rolls out what was rebuilt. CHANNEL is the
+# channel of the Gateway API, experimental or standard; a cluster that has the other one is begun afresh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . hack/step.sh
@@ -13,9 +14,14 @@ image() {
 }
 
 step "build the tools of the cluster" make --no-print-directory bin/cluster
+channel=${CHANNEL:-experimental}
+present=$(hack/channel.sh $cluster)
+if [ -n "$present" ] && [ "$present" != "$channel" ]; then
+  step "the cluster has the $present channel: remove it" $cluster down
+fi
 $cluster up
 step "cert-manager" $cluster cert-manager
-step "Gateway API v1.7.0 (experimental channel)" $cluster gateway-api --channel experimental
+step "Gateway API v1.7.0 ($channel channel)" $cluster gateway-api --channel "$channel"
 step "build Leno and the shop" make --no-print-directory bin/leno-manager bin/leno-proxy bin/leno-shop
 before=$($cluster kubectl -n leno-system get deployment leno-manager -o jsonpath='{.metadata.annotations.leno-build}' 2>/dev/null || true)
 build=$(cat bin/leno-manager bin/leno-proxy bin/leno-shop | sha256sum | cut -c1-16)

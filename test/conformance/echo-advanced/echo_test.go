@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,51 @@ func TestHTTP(t *testing.T) {
 	}
 	if kind := got.ResponseHeaders.Get("Content-Type"); kind != "text/plain" {
 		t.Errorf("Content-Type is %q", kind)
+	}
+}
+
+// TestHTTPS: the name in TLS is the one that header Host asks for.
+func TestHTTPS(t *testing.T) {
+	server := httptest.NewUnstartedServer(echoHTTP("echo-v1-abc-def", 8443))
+	names := make(chan string, 1)
+	server.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		names <- hello.ServerName
+		return nil, nil
+	}}
+	server.StartTLS()
+	defer server.Close()
+	var out bytes.Buffer
+	if err := call(t.Context(), []string{server.URL, "-H", "Host:one.example.com"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got := echo.ParseResponse(out.String()); got.Code != "200" || got.Hostname != "echo-v1-abc-def" {
+		t.Errorf("parsed %+v from\n%s", got, out.String())
+	}
+	if name := <-names; name != "one.example.com" {
+		t.Errorf("server name %q", name)
+	}
+}
+
+func TestTCP(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- serveTCP("echo-v1-abc-def")(ctx, listener) }()
+	var out bytes.Buffer
+	if err := call(ctx, []string{"tcp://" + listener.Addr().String(), "--method=GET", "--count=3"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range strings.Split(strings.TrimSpace(out.String()), "\n\n") {
+		if got := echo.ParseResponse(text); got.Code != "200" || got.Hostname != "echo-v1-abc-def" {
+			t.Errorf("parsed %+v from\n%s", got, text)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -68,7 +114,7 @@ func TestRefused(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	for _, scheme := range []string{"http", "grpc"} {
+	for _, scheme := range []string{"http", "https", "grpc", "tcp"} {
 		if err := call(t.Context(), []string{scheme + "://" + address}, &bytes.Buffer{}); err == nil {
 			t.Errorf("%s: no error from a port that nobody listens on", scheme)
 		}

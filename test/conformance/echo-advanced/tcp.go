@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,9 +12,11 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -28,6 +32,33 @@ func echoTCP(conn net.Conn, hostname string) {
 			return
 		}
 	}
+}
+
+// callTCP sends one line and returns the answer of echoTCP.
+func callTCP(ctx context.Context, address string) (string, error) {
+	conn, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return "", err
+		}
+	}
+	if _, err := io.WriteString(conn, "hello\n"); err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		fmt.Fprintln(&out, lines.Text())
+		if strings.HasPrefix(lines.Text(), "Echo=") {
+			return out.String(), nil
+		}
+	}
+	return "", fmt.Errorf("the answer has no end: %q: %w", out.String(), cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
 }
 
 // loadCertificate reads the files, or makes a certificate for itself when there are none.
