@@ -110,7 +110,6 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		func() error { return registerWebhook(rc, mgr, c) },
 		func() error { return meshcontroller.Setup(mgr) },
 		func() error { return mgr.Add(replica.Every(pipe.Run)) },
-		func() error { return mgr.Add(material) },
 		func() error { return mgr.Add(feed.New(mgr.GetCache(), material, mgr.GetRESTMapper(), pipe)) },
 		func() error {
 			return mgr.Add(&grpcServer{address: c.ProxyAddress, trust: trust, ads: ads, enrol: enrol, bound: c.Bound})

@@ -43,7 +43,8 @@ type item struct {
 	name mesh.Name
 }
 
-// New makes a feed from a cache to a sink. material is the cache for certificates: see [Material].
+// New makes a feed from a cache to a sink. material is the cache for certificates, which
+// the feed runs: see [Material].
 func New(from, material cache.Cache, mapper meta.RESTMapper, sink Sink) *Feed {
 	return &Feed{cache: from, material: material, mapper: mapper, sink: sink, queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.DefaultTypedControllerRateLimiter[item]())}
@@ -59,6 +60,11 @@ func (f *Feed) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { <-ctx.Done(); f.queue.ShutDown() }()
+	material := make(chan error, 1)
+	go func() { material <- f.material.Start(ctx) }()
+	if !f.material.WaitForCacheSync(ctx) {
+		return <-material // the reason, or nil at the end
+	}
 	if err := f.first(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // shutting down

@@ -3,6 +3,7 @@ package gateways
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -63,11 +64,12 @@ func ensureClass(ctx context.Context, mgr manager.Manager) error {
 	class := &gatewayv1.GatewayClass{
 		ObjectMeta: metav1.ObjectMeta{Name: ClassName},
 		Spec: gatewayv1.GatewayClassSpec{
-			ControllerName: status.ControllerName, Description: new("Gateways that Leno makes: a Deployment and a Service of type LoadBalancer for each"),
+			ControllerName: status.ControllerName, Description: new("Each Gateway is a Deployment of Leno's proxies and a Service"),
 		},
 	}
 	if err := mgr.GetClient().Create(ctx, class); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create GatewayClass %s: %w", ClassName, err)
+		// No reason to end everything else: whoever wants Gateways can create it.
+		slog.ErrorContext(ctx, "GatewayClass not created: create it, with the controller name "+status.ControllerName, "name", ClassName, "error", err)
 	}
 	return nil
 }
