@@ -46,7 +46,7 @@ run() {
   if [ -n "$test" ]; then
     suite --run-test "$test"
   elif [ -n "$beyond" ]; then
-    suite -beyond --report-output "$PWD/bin/conformance/$1/beyond.yaml"
+    suite -beyond --report-output "$PWD/bin/conformance/$1/beyond/report.yaml"
   elif [ -n "$profiles" ]; then
     suite --conformance-profiles "$profiles" --report-output "$PWD/bin/conformance/$1/report.yaml"
   else

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -23,8 +24,8 @@ import (
 )
 
 // runServiceLB gives each Service of type LoadBalancer an address per IP family from the pools. The pools are routed to the
-// nodes, where kube-proxy translates; there is nothing else to program. An asked-for spec.loadBalancerIP is honoured
-// when it is in a pool and free.
+// nodes, where kube-proxy translates; there is nothing else to program. Who asks for an address in spec.loadBalancerIP gets that one
+// or none.
 func runServiceLB() int {
 	flags := flag.NewFlagSet("service-lb", flag.ExitOnError)
 	kubeconfig := flags.String("kubeconfig", "", "path of a kubeconfig")
@@ -96,7 +97,8 @@ func syncLB(ctx context.Context, client kubernetes.Interface, lister listers.Ser
 	return nil
 }
 
-// assign returns the services whose status must change, with their new status. An address once given stays.
+// assign returns the services whose status must change, with their new status. An address once given stays, until the service asks for
+// another one.
 func assign(all []*corev1.Service, pools []netip.Prefix) []*corev1.Service {
 	all = append([]*corev1.Service(nil), all...)
 	sort.Slice(all, func(i, j int) bool {
@@ -104,7 +106,7 @@ func assign(all []*corev1.Service, pools []netip.Prefix) []*corev1.Service {
 	})
 	used := map[string]bool{}
 	for _, s := range all {
-		if isOurs(s) {
+		if isOurs(s) && settled(s) {
 			for _, in := range s.Status.LoadBalancer.Ingress {
 				used[in.IP] = true
 			}
@@ -118,10 +120,12 @@ func assign(all []*corev1.Service, pools []netip.Prefix) []*corev1.Service {
 			out = append(out, s)
 			continue
 		}
-		if !isOurs(s) || len(s.Status.LoadBalancer.Ingress) > 0 {
+		if !isOurs(s) || settled(s) {
 			continue
 		}
+		had := len(s.Status.LoadBalancer.Ingress) > 0
 		s = s.DeepCopy()
+		s.Status.LoadBalancer.Ingress = nil
 		for _, family := range s.Spec.IPFamilies {
 			ip := pick(pools, family, s.Spec.LoadBalancerIP, used)
 			if ip == "" {
@@ -131,11 +135,20 @@ func assign(all []*corev1.Service, pools []netip.Prefix) []*corev1.Service {
 			mode := corev1.LoadBalancerIPModeVIP
 			s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip, IPMode: &mode})
 		}
-		if len(s.Status.LoadBalancer.Ingress) > 0 {
+		if had || len(s.Status.LoadBalancer.Ingress) > 0 {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// settled says that a service has an address, and the one that it asks for if it asks.
+func settled(s *corev1.Service) bool {
+	wanted, err := netip.ParseAddr(s.Spec.LoadBalancerIP)
+	if err != nil {
+		return len(s.Status.LoadBalancer.Ingress) > 0
+	}
+	return slices.ContainsFunc(s.Status.LoadBalancer.Ingress, func(in corev1.LoadBalancerIngress) bool { return in.IP == wanted.String() })
 }
 
 func isOurs(s *corev1.Service) bool {
@@ -147,8 +160,8 @@ func pick(pools []netip.Prefix, family corev1.IPFamily, wanted string, used map[
 		if pool.Addr().Is6() != (family == corev1.IPv6Protocol) {
 			continue
 		}
-		if ip, err := netip.ParseAddr(wanted); err == nil && pool.Contains(ip) {
-			if used[ip.String()] {
+		if ip, err := netip.ParseAddr(wanted); err == nil && ip.Is6() == pool.Addr().Is6() {
+			if !pool.Contains(ip) || used[ip.String()] {
 				return ""
 			}
 			return ip.String()

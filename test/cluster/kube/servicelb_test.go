@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,5 +57,37 @@ func TestAssignWhenThePoolIsEmpty(t *testing.T) {
 	}
 	if got := assign(all, pools); len(got) != 6 {
 		t.Errorf("a /29 has six addresses, %d were given", len(got))
+	}
+}
+
+func TestAssignWhatIsAskedFor(t *testing.T) {
+	for _, tc := range []struct {
+		name, wanted string
+		has          []string
+		change       bool
+		want         []string
+	}{
+		{"free", "10.98.0.5", nil, true, []string{"10.98.0.5"}},
+		{"has it", "10.98.0.5", []string{"10.98.0.5"}, false, nil},
+		{"has another", "10.98.0.5", []string{"10.98.0.2"}, true, []string{"10.98.0.5"}},
+		{"in no pool", "192.0.2.1", nil, false, nil},
+		{"in no pool, has one", "192.0.2.1", []string{"10.98.0.2"}, true, nil},
+		{"somebody else's", "10.98.0.1", nil, false, nil},
+		{"asks no more", "", []string{"10.98.0.5"}, false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := service("b", corev1.ServiceTypeLoadBalancer, tc.has...)
+			s.Spec.LoadBalancerIP = tc.wanted
+			got := assign([]*corev1.Service{service("a", corev1.ServiceTypeLoadBalancer, "10.98.0.1"), s}, pools)
+			if !tc.change {
+				if len(got) != 0 {
+					t.Errorf("changes: %v", got)
+				}
+				return
+			}
+			if len(got) != 1 || !slices.Equal(ips(got[0]), tc.want) {
+				t.Errorf("%v, want %v", got, tc.want)
+			}
+		})
 	}
 }
