@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,24 +27,43 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
 	f.Add(uint8(0), "udp/127.0.0.1:53", encode(f, config.ListenerType, validUDP))
 	f.Add(uint8(0), "x", encode(f, config.ListenerType, validSNI))
+	f.Add(uint8(0), "gateway/443", encode(f, config.ListenerType, validPort))
+	f.Add(uint8(0), "gateway/80", encode(f, config.ListenerType, validPlainPort))
+	f.Add(uint8(1), "x", encode(f, config.RouteType, validHosts))
+	f.Add(uint8(2), "x", encode(f, config.ClusterType, validTLSCluster))
+	f.Add(uint8(4), "certificate/a/b", encode(f, config.SecretType, validCertificate(f)))
+	f.Add(uint8(4), "client-roots/443/*", encode(f, config.SecretType, strings.Replace(validSecret, `"x"`, `"client-roots/443/*"`, 1)))
 	f.Add(uint8(1), "x", encode(f, config.RouteType, match(`"safeRegex": {"regex": "/(a|b)+"}, "headers": [{"name": ":method", "stringMatch": {"exact": "GET"}}]`)))
 	f.Fuzz(func(t *testing.T, kind uint8, name string, body []byte) {
 		usable(t, seedTypes[int(kind)%len(seedTypes)], name, body)
 	})
 }
 
+// mutated are valid resources that are mutated, with their types and names.
+func mutated(t testing.TB) (types, names []string, bodies [][]byte) {
+	add := func(typeURL, name, json string) {
+		types, names, bodies = append(types, typeURL), append(names, name), append(bodies, encode(t, typeURL, json))
+	}
+	for i, json := range seeds {
+		add(seedTypes[i], "x", json)
+	}
+	add(config.ListenerType, "gateway/443", validPort)
+	add(config.RouteType, "x", validHosts)
+	add(config.ClusterType, "x", validTLSCluster)
+	add(config.SecretType, "certificate/a/b", validCertificate(t))
+	add(config.ListenerType, "udp/127.0.0.1:53", validUDP)
+	return types, names, bodies
+}
+
 // FuzzDecodeMutated: the same with valid resources in which fields were dropped, doubled, renumbered and changed, so that
 // the lengths round them stay right.
 func FuzzDecodeMutated(f *testing.F) {
-	for kind := range seeds {
+	types, names, valid := mutated(f)
+	for kind := range valid {
 		for action := range uint8(mutations) {
 			f.Add(uint8(kind), []byte{0, descend, 0, action, 1})
 			f.Add(uint8(kind), []byte{1, descend, 0, descend, 0, action, 3})
 		}
-	}
-	var valid [][]byte
-	for i, json := range seeds {
-		valid = append(valid, encode(f, seedTypes[i], json))
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, ops []byte) {
 		i := int(kind) % len(valid)
@@ -51,7 +71,7 @@ func FuzzDecodeMutated(f *testing.F) {
 		for range 4 {
 			body, ops = mutate(body, ops)
 		}
-		usable(t, seedTypes[i], "x", body)
+		usable(t, types[i], names[i], body)
 	})
 }
 
@@ -64,6 +84,15 @@ func usable(t *testing.T, typeURL, name string, body []byte) {
 		c := &config.Config{Clusters: map[string]*config.Cluster{}, Routes: map[string]*config.RouteTable{}}
 		if r.Cluster != nil {
 			c.Clusters[r.Cluster.Name] = r.Cluster
+		}
+		if r.Port != nil {
+			c.Ports = map[uint16]*config.Port{r.Port.Number: r.Port}
+			for _, cluster := range r.Port.References() {
+				c.Clusters[cluster] = &config.Cluster{Name: cluster}
+			}
+			for _, table := range r.Port.Tables() {
+				c.Routes[table] = &config.RouteTable{Name: table}
+			}
 		}
 		if r.Inbound != nil {
 			c.Inbound = &r.Inbound.Inbound

@@ -1,6 +1,9 @@
 package xdsclient
 
 import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -8,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -19,6 +23,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/leno-mesh/leno/internal/identity/devca"
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/test/golden"
 )
@@ -33,6 +38,9 @@ import (
 //	< EDS cluster@1:number of endpoints
 //	< SDS trust-bundle@1:PEM
 //	< LDS -name !name@1            removed; one that cannot be decoded
+//	gateway                        the proxy is one of a gateway
+//	< LDS gateway/443@1:cluster    a port that relays; gateway/443@1:,routes one of HTTPS with certificate/a/b
+//	< SDS certificate/a/b@1
 func TestMachine(t *testing.T) {
 	written := func(line string) bool { return strings.HasPrefix(line, ">") || strings.HasPrefix(line, "config") }
 	golden.Scripts(t, "testdata/machine", written, func(t *testing.T) golden.Play {
@@ -67,6 +75,8 @@ func (p *player) play(out *strings.Builder, words []string) {
 	switch {
 	case len(words) == 0 || words[0] == "#":
 		return
+	case words[0] == "gateway":
+		m.gateway = true
 	case words[0] == "want":
 		m.want(netip.MustParseAddrPort(words[1]))
 	case words[0] == "release":
@@ -92,6 +102,7 @@ func (p *player) play(out *strings.Builder, words []string) {
 			p.t.Fatal(err)
 		}
 		p.machine = newMachine(m.node)
+		p.machine.gateway = m.gateway
 		m = p.machine
 		if err := m.restore(resources); err != nil {
 			p.t.Fatal(err)
@@ -158,6 +169,15 @@ func (p *player) describe(out *strings.Builder) {
 			fmt.Fprintf(out, " %v(unknown)", dst)
 		}
 	}
+	for _, number := range slices.Sorted(maps.Keys(c.Ports)) {
+		fmt.Fprintf(out, " port %d(%s %s)", number, strings.Join(c.Ports[number].References(), "+"), strings.Join(c.Ports[number].Tables(), "+"))
+	}
+	if c.Waiting > 0 {
+		fmt.Fprintf(out, " waiting=%d", c.Waiting)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Certificates)) {
+		fmt.Fprintf(out, " %s@%s", name, c.Certificates[name].Version)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
 		fmt.Fprintf(out, " routes %s@%s", name, c.Routes[name].Version)
 	}
@@ -196,6 +216,10 @@ func (p *player) resource(kind, word string) resource {
 		}
 		r.Body = p.encode(&endpointv3.ClusterLoadAssignment{}, `{"clusterName": %q, "endpoints": [{"lbEndpoints": [%s]}]}`, name, strings.Join(endpoints, ","))
 	case "SDS":
+		if strings.HasPrefix(name, config.CertificatePrefix) {
+			r.Body = p.certificate(name)
+			break
+		}
 		r.Body = p.encode(&tlsv3.Secret{}, `{"name": %q, "validationContext": {"trustedCa": {"inlineBytes": "UEVN"}}}`, name)
 	}
 	return r
@@ -207,6 +231,9 @@ func (p *player) listener(name string, args []string) []byte {
 	}
 	if clusters := strings.Split(args[0], "+"); len(clusters) > 1 {
 		return p.weighted(name, clusters)
+	}
+	if number, ok := strings.CutPrefix(name, config.GatewayPrefix); ok {
+		return p.port(name, number, args)
 	}
 	chain := ""
 	if len(args) > 1 {
@@ -235,4 +262,38 @@ func (p *player) encode(m proto.Message, format string, args ...any) []byte {
 		p.t.Fatal(err)
 	}
 	return b
+}
+
+// port is a listener of a gateway: HTTPS where it has routes, else for connections that are relayed.
+func (p *player) port(name, number string, args []string) []byte {
+	chain := fmt.Sprintf(`{"filters": [{"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": %q}}]}`, args[0])
+	if len(args) > 1 {
+		chain = fmt.Sprintf(`{"filterChainMatch": {"transportProtocol": "tls"}, "filters": [{"typedConfig": {
+			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "useRemoteAddress": true, "rds": {"routeConfigName": %q}}}],
+			"transportSocket": {"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+				"commonTlsContext": {"tlsCertificateSdsSecretConfigs": [{"name": "certificate/a/b"}]}}}}`, args[1])
+	}
+	return p.encode(&listenerv3.Listener{}, `{"name": %q, "address": {"socketAddress": {"address": "::", "portValue": %s}}, "filterChains": [%s]}`, name, number, chain)
+}
+
+// certificate is a secret with a key and its certificate.
+func (p *player) certificate(name string) []byte {
+	p.t.Helper()
+	ca, err := devca.New(time.Hour)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	pair, err := ca.Server(time.Hour, "a.test")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	text := func(kind string, der []byte) string {
+		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return p.encode(&tlsv3.Secret{}, `{"name": %q, "tlsCertificate": {"certificateChain": {"inlineBytes": %q}, "privateKey": {"inlineBytes": %q}}}`,
+		name, text("CERTIFICATE", pair.Certificate[0]), text("PRIVATE KEY", key))
 }

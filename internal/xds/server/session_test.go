@@ -22,6 +22,9 @@ import (
 //	> LDS +name -name      subscribes, unsubscribes
 //	> LDS =name            subscribes, and has what is current now
 //	> LDS ack, > LDS nack reason
+//	gateway                the proxy is one of a gateway; its ports are published as :80
+//	stream                 a new stream of the same proxy
+//	> LDS =* has:name      asks by wildcard, and has what is current of a name, or something old where that is gone
 //	limit response 1       bytes after which a response is full
 func TestSessions(t *testing.T) {
 	written := func(line string) bool { return strings.HasPrefix(line, "<") }
@@ -47,6 +50,12 @@ func (p *player) play(out *strings.Builder, words []string) {
 	switch {
 	case len(words) == 0 || words[0] == "#":
 		return
+	case words[0] == "gateway":
+		p.session.gateway = true
+	case words[0] == "stream":
+		p.session = newSession(p.session.who, p.session.limits)
+		p.session.gateway = true
+		p.session.adopt(p.view)
 	case words[0] == "publish":
 		p.view = p.view.next(script(words[1:]))
 		p.session.adopt(p.view)
@@ -91,6 +100,13 @@ func (p *player) request(short string, words []string) *discoveryv3.DeltaDiscove
 			r.ResponseNonce = p.session.types[typeURL].nonce
 			r.ErrorDetail = &statusv3.Status{Message: strings.Join(words[i+1:], " ")}
 			return r
+		case strings.HasPrefix(w, "has:"):
+			r.InitialResourceVersions[w[4:]] = "of-old"
+			if res, err := p.view.lookup(p.session.who, typeURL, w[4:]); err == nil {
+				r.InitialResourceVersions[w[4:]] = res.Version
+			}
+		case w == "=*":
+			r.ResourceNamesSubscribe = append(r.ResourceNamesSubscribe, "*")
 		case w == "stale":
 			r.ResponseNonce = "0"
 		case w[0] == '-':
@@ -131,8 +147,16 @@ func script(words []string) *mesh.Mesh {
 		Frontends: map[netip.AddrPort]mesh.ServicePort{}, Endpoints: map[mesh.ServicePort][]mesh.Endpoint{},
 	}
 	web := mesh.Name{Namespace: "shop", Name: "web-1"}
-	m.Workloads[web] = &mesh.Workload{Name: web}
+	edge := &mesh.Gateway{Name: mesh.Name{Namespace: "shop", Name: "edge"}}
+	m.Workloads[web] = &mesh.Workload{Name: web, Gateway: edge.Name}
+	m.Gateways = map[mesh.Name]*mesh.Gateway{edge.Name: edge}
 	for _, w := range words {
+		if number, ok := strings.CutPrefix(w, ":"); ok {
+			port := mesh.GatewayPort{Listeners: []*mesh.Listener{{Protocol: mesh.ListenerHTTP}}}
+			fmt.Sscan(number, &port.Number)
+			edge.Ports = append(edge.Ports, port)
+			continue
+		}
 		name, target, _ := strings.Cut(w, ">")
 		name, count, _ := strings.Cut(name, "@")
 		n := 1
