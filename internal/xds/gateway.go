@@ -151,7 +151,7 @@ func byServerName(chain *listenerv3.FilterChain, l *mesh.Listener, p *mesh.Gatew
 // is what the connection says.
 func edgeHTTP(name, routes string) *listenerv3.FilterChain {
 	hcm := connectionManager(name)
-	hcm.UseRemoteAddress = wrapperspb.Bool(true)
+	hcm.UseRemoteAddress, hcm.NormalizePath = wrapperspb.Bool(true), wrapperspb.Bool(true)
 	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: routes}}
 	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
 }

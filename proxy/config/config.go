@@ -72,7 +72,8 @@ type Listener struct {
 	Service string
 	// MaxRequestBody bounds request bodies, in bytes; 0: no limit.
 	MaxRequestBody int64
-	// Edge tells that clients are from outside of the mesh, and believed nothing about where a request came from.
+	// Edge tells that clients are from outside of the mesh: believed nothing about where a request came from, and their paths
+	// are made normal.
 	Edge bool
 }
 

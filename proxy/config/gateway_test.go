@@ -16,7 +16,7 @@ import (
 
 const (
 	edgeHCM = `{"name": "hcm", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-		"useRemoteAddress": true, "rds": {"routeConfigName": "r"}}}`
+		"useRemoteAddress": true, "normalizePath": true, "rds": {"routeConfigName": "r"}}}`
 	validPlainPort = `{"name": "gateway/80", "address": {"socketAddress": {"address": "::", "portValue": 80, "ipv4Compat": true}},
 		"metadata": {"filterMetadata": {"dev.leno.listener": {"service": "edge/gw:80"}}}, "filterChains": [{"filters": [` + edgeHCM + `]}]}`
 	validPort = `{"name": "gateway/443", "address": {"socketAddress": {"address": "::", "portValue": 443, "ipv4Compat": true}},
@@ -125,7 +125,8 @@ func TestGatewayRefusals(t *testing.T) {
 	for _, c := range []struct{ typeURL, name, valid, old, new, says string }{
 		{L, "gateway/80", validPlainPort, `"portValue": 80`, `"portValue": 81`, `address has port 81`},
 		{L, "gateway/80", validPlainPort, `"address": "::"`, `"address": "0.0.0.0"`, `ipv4_compat is set beside`},
-		{L, "gateway/80", validPlainPort, `"useRemoteAddress": true`, `"useRemoteAddress": false`, `use_remote_address is not set`},
+		{L, "gateway/80", validPlainPort, `"useRemoteAddress": true, "normalizePath": true`, `"generateRequestId": true`, `use_remote_address is not set`},
+		{L, "gateway/80", validPlainPort, `"normalizePath": true`, `"normalizePath": false`, `normalize_path is false, and use_remote_address is not`},
 		{L, "gateway/80", validPlainPort, `"filterChains": [`, `"filterChains": [{"filters": [` + edgeHCM + `]}, `, `neither the only one`},
 		{L, "gateway/80", validPlainPort, `"filters"`, `"filterChainMatch": {"serverNames": ["a.b"]}, "filters"`, `neither the only one`},
 		{L, "gateway/80", validPlainPort, `"filters"`, `"filterChainMatch": {"transportProtocol": "tls"}, "filters"`, `serves HTTP in TLS without`},
@@ -154,7 +155,7 @@ func TestGatewayRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.new, err, c.says)
 		}
 	}
-	if _, err := config.Decode(L, "x", "1", encode(t, L, replace(validListener, `"rds"`, `"useRemoteAddress": true, "rds"`))); err == nil {
+	if _, err := config.Decode(L, "x", "1", encode(t, L, replace(validListener, `"rds"`, `"useRemoteAddress": true, "normalizePath": true, "rds"`))); err == nil {
 		t.Error("a sidecar takes use_remote_address")
 	}
 	whole := validCertificate(t)

@@ -120,6 +120,9 @@ func decodeManager(m *message, l *Listener) {
 	}
 	m.http2Options(9)
 	l.Edge = m.wrapped(14, "use_remote_address") != 0
+	if normal := m.wrapped(30, "normalize_path") != 0; normal != l.Edge {
+		m.fail("field normalize_path is %t, and use_remote_address is not: to this proxy they are one", normal)
+	}
 	if rds := m.sub(3, "rds"); rds != nil {
 		rds.ignore(1) // config_source: always the stream it came by
 		l.Routes = rds.text(2, "route_config_name")

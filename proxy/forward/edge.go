@@ -28,11 +28,12 @@ func (c *Conn) scheme() string {
 }
 
 // mark adds the client's address to those that the request has come by so far, in one line, so that the last part of it is always
-// ours; and says which scheme was asked for, whatever the client claims.
+// ours; says which scheme was asked for, whatever the client claims; and makes the path normal.
 func (e *Edge) mark(r *msg.Request) {
 	if e == nil {
 		return
 	}
+	r.Path = normal(r.Path)
 	value := e.Client
 	if _, ok := r.Fields.Get("x-forwarded-for"); ok {
 		value = nil

@@ -269,7 +269,7 @@ func (p *player) port(name, number string, args []string) []byte {
 	chain := fmt.Sprintf(`{"filters": [{"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": %q}}]}`, args[0])
 	if len(args) > 1 {
 		chain = fmt.Sprintf(`{"filterChainMatch": {"transportProtocol": "tls"}, "filters": [{"typedConfig": {
-			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "useRemoteAddress": true, "rds": {"routeConfigName": %q}}}],
+			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "useRemoteAddress": true, "normalizePath": true, "rds": {"routeConfigName": %q}}}],
 			"transportSocket": {"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
 				"commonTlsContext": {"tlsCertificateSdsSecretConfigs": [{"name": "certificate/a/b"}]}}}}`, args[1])
 	}

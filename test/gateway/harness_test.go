@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ const (
 	managerName = "manager.test"
 	// patience is how long a test waits for something that must happen.
 	patience = 20 * time.Second
+	// takenPort is one that cannot be opened.
+	takenPort = 666
 )
 
 var (
@@ -87,8 +90,8 @@ func (a authority) Sign(_ context.Context, who enroll.Caller, der []byte) (chain
 	return chain, a.Bundle().PEM(), err
 }
 
-// Start runs a gateway without ports. Everything ends with the test.
-func Start(t *testing.T) *Gateway {
+// Start runs a gateway with ports. Everything ends with the test.
+func Start(t *testing.T, ports ...mesh.GatewayPort) *Gateway {
 	t.Helper()
 	g := &Gateway{
 		t: t, ca: must(devca.New(time.Hour)), Records: &Records{}, Log: &lines{}, open: map[uint16]string{}, Ended: make(chan struct{}),
@@ -99,7 +102,7 @@ func Start(t *testing.T) *Gateway {
 			Workloads: map[mesh.Name]*mesh.Workload{pod: {
 				Name: pod, ServiceAccount: "gw-leno", Identity: "spiffe://cluster.local/ns/edge/sa/gw-leno", Gateway: name, Owner: "gw",
 			}},
-			Gateways: map[mesh.Name]*mesh.Gateway{name: {Name: name, Origin: mesh.Origin{Kind: "Gateway", Namespace: "edge", Name: "gw"}}},
+			Gateways: map[mesh.Name]*mesh.Gateway{name: {Name: name, Origin: mesh.Origin{Kind: "Gateway", Namespace: "edge", Name: "gw"}, Ports: ports}},
 		},
 	}
 	g.log = slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), g.Log), &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -150,6 +153,9 @@ func (g *Gateway) start() {
 	g.Admin, g.Health = c.Admin.Addr(), c.Health.Addr()
 	c.Gateway = &proxy.Gateway{
 		Listen: func(port uint16) ([]net.Listener, error) {
+			if port == takenPort {
+				return nil, syscall.EADDRINUSE
+			}
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return nil, err

@@ -59,6 +59,25 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
+// TestNormalPath: a route decides by the path that a backend will make of it.
+func TestNormalPath(t *testing.T) {
+	g := Start(t)
+	public := g.Backend("public", nil, at(app(t, "public", nil)))
+	rest := g.Backend("rest", nil, at(app(t, "rest", nil)))
+	table := &mesh.RouteTable{Entries: append(to(public).Entries, to(rest).Entries...)}
+	table.Entries[0].Match.Path = mesh.PathMatch{Kind: mesh.PathPrefix, Value: "/public"}
+	g.Ports(plainHTTP(80, host("", table)))
+	for _, http2 := range []bool{false, true} {
+		c := client{t: t, address: g.Address(80), http2: http2}
+		if a := g.from(c, "http://example.com/public/./a", "public"); a.seen.Path != "/public/a" {
+			t.Errorf("path %q", a.seen.Path)
+		}
+		if a := g.from(c, "http://example.com/public/%2e%2e/admin", "rest"); a.seen.Path != "/admin" {
+			t.Errorf("path %q", a.seen.Path)
+		}
+	}
+}
+
 // TestRedirect: what a redirect does not say is that of the request, and of the port that it came to.
 func TestRedirect(t *testing.T) {
 	g := Start(t)

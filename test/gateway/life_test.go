@@ -47,10 +47,23 @@ func TestListenersComeAndGo(t *testing.T) {
 	g.Eventually("the port is open again", func() bool { return hello(g.Address(9000)) == "hello" })
 }
 
-// TestReady: a gateway is ready when its first configuration is open as a whole.
+// TestReady: a gateway is ready when its first configuration is open as a whole, and then whatever else is to be opened.
 func TestReady(t *testing.T) {
-	g := Start(t)
-	g.answered(client{t: t, address: g.Health.String()}, "http://health/ready", http.StatusOK)
+	g := Start(t, plainTCP(9000, nil), plainTCP(takenPort, nil))
+	health := client{t: t, address: g.Health.String()}
+	g.Eventually("the port that is taken is the reason", func() bool {
+		a, err := health.get("http://health/ready")
+		return err == nil && a.status == http.StatusServiceUnavailable && strings.Contains(a.text, "port 666")
+	})
+	g.Ports(plainTCP(9000, nil))
+	g.answered(health, "http://health/ready", http.StatusOK)
+	g.Change(func(_ *mesh.Mesh, one *mesh.Gateway) {
+		one.Ports = []mesh.GatewayPort{plainTCP(9000, nil), plainTCP(takenPort, nil), plainTCP(9001, nil)}
+	})
+	g.Address(9001)
+	if a, err := health.get("http://health/ready"); err != nil || a.status != http.StatusOK {
+		t.Errorf("a later port takes the gateway away from its clients: %v %s", err, a.text)
+	}
 }
 
 // TestKeysStayHidden: neither what the proxy shows of itself nor what it logs has a private key in it.
