@@ -298,7 +298,8 @@ func (p *Proxy) drain() {
 	start := time.Now()
 	p.settle(abort)
 	p.forward.Drain()
-	reason := drain.Wait(abort, drain.Policy{Max: p.opts.Drain.Max, Quiet: p.opts.Drain.Quiet, Busy: func() bool {
+	left := p.opts.Drain.Max - time.Since(start)
+	reason := drain.Wait(abort, drain.Policy{Max: left, Quiet: p.opts.Drain.Quiet, Busy: func() bool {
 		return p.active.Active() > 0 || p.opts.Drain.Application != nil && p.opts.Drain.Application()
 	}})
 	p.opts.Log.Info("stopping", "reason", string(reason), "drained", time.Since(start).String(), "connections", p.active.Active())

@@ -97,7 +97,7 @@ func tlsInspector() *listenerv3.ListenerFilter {
 
 // portService is what a gateway's port is called in telemetry: what clients dialled.
 func portService(g *mesh.Gateway, p *mesh.GatewayPort) string {
-	return g.Name.String() + ":" + strconv.Itoa(int(p.Number))
+	return g.String() + ":" + strconv.Itoa(int(p.Number))
 }
 
 // everywhere binds all addresses of both families.

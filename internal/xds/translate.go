@@ -57,7 +57,7 @@ func Message(m *mesh.Mesh, who mesh.Name, typeURL, name string) proto.Message {
 func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
 	if gatewaysOwn(m, who, typeURL, name) {
 		if g := gatewayOf(m, who); g != nil {
-			return gatewayScope + g.Name.String()
+			return gatewayScope + g.String()
 		}
 		return ""
 	}

@@ -173,5 +173,7 @@ func TestGatewayRefusals(t *testing.T) {
 // otherKey is a certificate with the key of another.
 func otherKey(certificate, key string) string {
 	const at = `"privateKey"`
-	return certificate[:strings.Index(certificate, at)] + key[strings.Index(key, at):]
+	before, _, _ := strings.Cut(certificate, at)
+	_, after, _ := strings.Cut(key, at)
+	return before + at + after
 }
