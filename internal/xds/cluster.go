@@ -54,10 +54,15 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 			facts.nested("fail", failure(*t.Fail))
 		}
 		c.TransportSocket = origination(g, t, protocol)
-		setTLSVersion(c, protocol)
+		setDeclaredVersion(c, protocol)
 		return c
 	}
-	setHTTPVersion(c, protocol)
+	if gatewayOf(m, who) == nil {
+		setHTTPVersion(c, protocol)
+	} else if speaksHTTP(protocol) {
+		// The version that a client and the gateway agreed on says nothing about the application behind it.
+		setDeclaredVersion(c, protocol)
+	}
 	if ids := identities(endpoints); len(ids) > 0 {
 		c.TransportSocketMatches = transportSockets(ids, protocol)
 	}

@@ -93,9 +93,12 @@ func setHTTPVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: pack(options)}
 }
 
-// setTLSVersion is the same for endpoints that are spoken to in TLS: it offers one version by name, HTTP/1.1 but where the port is
-// declared as HTTP/2.
-func setTLSVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
+// speaksHTTP tells whether requests may go to a port.
+func speaksHTTP(p mesh.Protocol) bool { return p != mesh.ProtocolTCP && p != mesh.ProtocolTLS }
+
+// setDeclaredVersion is the same where the client's version does not matter, at gateways, and where it cannot, as TLS offers one version
+// by name: HTTP/1.1 but where the port is declared as HTTP/2.
+func setDeclaredVersion(c *clusterv3.Cluster, protocol mesh.Protocol) {
 	options := httpOptions()
 	options.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{
 		ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{

@@ -89,8 +89,7 @@ func gatewaysOwn(m *mesh.Mesh, who mesh.Name, typeURL, name string) bool {
 	case RouteType:
 		return isGatewayRoute(name)
 	case ClusterType:
-		_, t := gatewayTLS(m, who, name)
-		return t != nil
+		return gatewayOf(m, who) != nil // the version of HTTP, and TLS
 	case SecretType:
 		return true
 	}

@@ -49,7 +49,8 @@ func (x *call) attempt() {
 		}
 	}
 	x.arm()
-	if x.cluster.Config.HTTP == config.HTTP1Only {
+	// gRPC is HTTP/2 whatever is declared. TLS is another matter: it names one version.
+	if c := x.cluster.Config; c.HTTP == config.HTTP1Only && (!x.isCall || c.TLS != nil) {
 		x.attemptPlain(e)
 		return
 	}

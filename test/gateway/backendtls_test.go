@@ -96,7 +96,7 @@ func TestMesh(t *testing.T) {
 	g.Ports(plainHTTP(80, host("plain", to(one)), host("secured", to(two))), plainTCP(9000, split(share(three, 1))))
 	for _, http2 := range []bool{false, true} {
 		c := client{t: t, address: g.Address(80), http2: http2}
-		if a := g.from(c, "http://plain/", "plain"); a.seen.Protocol != a.protocol {
+		if a := g.from(c, "http://plain/", "plain"); a.seen.Protocol != "HTTP/1.1" {
 			t.Errorf("client %s, backend %s", a.protocol, a.seen.Protocol)
 		}
 		g.from(c, "http://secured/", "secured")

@@ -32,7 +32,7 @@ func TestHTTPS(t *testing.T) {
 	g.Ports(mesh.GatewayPort{Number: 443, Listeners: listeners})
 	for _, http2 := range []bool{false, true} {
 		c := client{t: t, address: g.Address(443), tls: trusts(certs), http2: http2}
-		if a := g.from(c, "https://one.example.com/", "one"); http2 != (a.protocol == "HTTP/2.0") || a.seen.Protocol != a.protocol {
+		if a := g.from(c, "https://one.example.com/", "one"); http2 != (a.protocol == "HTTP/2.0") || a.seen.Protocol != "HTTP/1.1" {
 			t.Errorf("client %s, backend %s", a.protocol, a.seen.Protocol)
 		}
 		g.refused(c, "https://two.example.com/") // of another authority
