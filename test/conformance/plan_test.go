@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/consts"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
 	"github.com/leno-mesh/leno/test/conformance/beyond"
@@ -57,7 +59,13 @@ func plan(t *testing.T, opts *suite.ConformanceOptions, all []suite.ConformanceT
 	if len(opts.ConformanceProfiles) < len(profiles) {
 		claims = claims.Intersection(within)
 	} else {
-		claims = claims.Insert(beyond.Feature).Insert(beyond.Claimed...)
+		claims.Insert(beyond.Feature)
+		here := channel(t, opts.Client)
+		for _, f := range beyond.Claimed {
+			if here == features.FeatureChannelExperimental || f.Channel == features.FeatureChannelStandard {
+				claims.Insert(f.Name)
+			}
+		}
 	}
 	opts.SupportedFeatures = sets.List(claims)
 }
@@ -88,4 +96,12 @@ func claimed(t *testing.T, c client.Client, name string) sets.Set[features.Featu
 		out.Insert(features.FeatureName(f.Name))
 	}
 	return out
+}
+
+// channel is the one of the Gateway API's definitions in the cluster.
+func channel(t *testing.T, c client.Client) string {
+	t.Helper()
+	crd := apiextensionsv1.CustomResourceDefinition{}
+	require.NoError(t, c.Get(t.Context(), client.ObjectKey{Name: "gateways." + gatewayv1.GroupName}, &crd), "the cluster has no Gateway API")
+	return crd.Annotations[consts.ChannelAnnotation]
 }

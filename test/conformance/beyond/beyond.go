@@ -27,9 +27,9 @@ const (
 	MeshHTTPRouteSessionPersistence features.FeatureName = "leno.dev/MeshHTTPRouteSessionPersistence"
 )
 
-// Claimed are the features of this package that Leno has and that no status can claim. The others are claimed in the status of
-// the GatewayClass.
-var Claimed []features.FeatureName
+// Claimed are the features of this package that Leno has and that no status can claim, each from the channel on that has the fields
+// for it. The others are claimed in the status of the GatewayClass.
+var Claimed []features.Feature
 
 // Tests are all tests of this package.
 var Tests = []suite.ConformanceTest{
