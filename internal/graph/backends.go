@@ -46,15 +46,11 @@ func weightOf(weight *int32, reject func(status.Problem)) uint32 {
 	return uint32(*weight)
 }
 
-// backendFilters are those of a rule but for the ones that cannot wait until a backend is chosen.
+// backendFilters are those of a rule but for one that cannot wait until a backend is chosen.
 func (c *ruleCompiler) backendFilters(in []gatewayv1.HTTPRouteFilter, reject func(status.Problem)) mesh.Filters {
-	for _, f := range in {
-		switch f.Type {
-		case gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier:
-		default:
-			reject(status.Unsupported("filter %.40s is not supported at a backend: move it to the rule", f.Type))
-			return mesh.Filters{}
-		}
+	out := c.filters(in, reject)
+	if out.CORS != nil {
+		reject(status.Unsupported("filter CORS is not supported at a backend: move it to the rule"))
 	}
-	return c.filters(in, reject)
+	return out
 }

@@ -55,10 +55,40 @@ func (c *ruleCompiler) filter(out *mesh.Filters, f gatewayv1.HTTPRouteFilter, wh
 			out.Mirrors = append(out.Mirrors, mirror)
 		}
 		return true
+	case gatewayv1.HTTPRouteFilterCORS:
+		out.CORS = corsPolicy(f.CORS)
+		return out.CORS != nil
 	default:
 		reject(status.Unsupported("filter %.40s is not supported: remove it", f.Type))
 		return true
 	}
+}
+
+// defaultMaxAge is how long a browser may keep the answer to a preflight request, in seconds (HTTPCORSFilter.maxAge).
+const defaultMaxAge = 5
+
+// corsPolicy is nil if there is nothing to read.
+func corsPolicy(in *gatewayv1.HTTPCORSFilter) *mesh.CORS {
+	if in == nil {
+		return nil
+	}
+	out := &mesh.CORS{Credentials: in.AllowCredentials != nil && *in.AllowCredentials, MaxAge: defaultMaxAge}
+	if in.MaxAge > 0 {
+		out.MaxAge = uint32(in.MaxAge)
+	}
+	for _, o := range in.AllowOrigins {
+		out.Origins = append(out.Origins, string(o))
+	}
+	for _, m := range in.AllowMethods {
+		out.Methods = append(out.Methods, string(m))
+	}
+	for _, h := range in.AllowHeaders {
+		out.Headers = append(out.Headers, string(h))
+	}
+	for _, h := range in.ExposeHeaders {
+		out.Expose = append(out.Expose, string(h))
+	}
+	return out
 }
 
 // ownedHeaders belong to the proxy's own framing of messages (RFC 9110, section 7.6.1; RFC 9112, section 6): changing them

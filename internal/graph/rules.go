@@ -92,14 +92,11 @@ func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule
 
 // checkPrefixes holds a rule to HTTPPathModifier: a prefix can be replaced only where a prefix was matched.
 func (c *ruleCompiler) checkPrefixes(rule *mesh.Rule, matches []mesh.Match) {
-	var change *mesh.PathChange
-	switch {
-	case rule.Filters.Redirect != nil:
-		change = rule.Filters.Redirect.Path
-	case rule.Filters.Rewrite != nil:
-		change = rule.Filters.Rewrite.Path
+	replaced := replacesPrefix(rule.Filters)
+	for _, b := range rule.Backends {
+		replaced = replaced || replacesPrefix(b.Filters)
 	}
-	if change == nil || change.Prefix == nil {
+	if !replaced {
 		return
 	}
 	for _, m := range matches {
@@ -109,6 +106,11 @@ func (c *ruleCompiler) checkPrefixes(rule *mesh.Rule, matches []mesh.Match) {
 			return
 		}
 	}
+}
+
+func replacesPrefix(f mesh.Filters) bool {
+	return f.Redirect != nil && f.Redirect.Path != nil && f.Redirect.Path.Prefix != nil ||
+		f.Rewrite != nil && f.Rewrite.Path != nil && f.Rewrite.Path.Prefix != nil
 }
 
 func (c *ruleCompiler) timeouts(t *gatewayv1.HTTPRouteTimeouts) (request, backend time.Duration) {

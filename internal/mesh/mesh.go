@@ -199,6 +199,19 @@ type Filters struct {
 	Redirect        *Redirect
 	Rewrite         *Rewrite
 	Mirrors         []Mirror
+	CORS            *CORS // of rules only
+}
+
+// CORS says which origins' scripts may use a rule's responses (HTTPCORSFilter).
+type CORS struct {
+	// Origins like "https://example.com", "https://*.example.com" for any labels in front, or "*" alone.
+	Origins []string
+	// Methods, Headers and Expose are names; "*" alone is all of them.
+	Methods     []string
+	Headers     []string
+	Expose      []string
+	Credentials bool
+	MaxAge      uint32 // seconds
 }
 
 // HeaderChange is applied in the order remove, set, add.

@@ -3,6 +3,8 @@ package status
 // GatewayFeatures are the features of the Gateway API that gateways support, by the names of GatewayClass.status.supportedFeatures, sorted.
 func GatewayFeatures() []string {
 	return []string{
+		"BackendTLSPolicy",
+		"BackendTLSPolicySANValidation",
 		"GRPCRoute",
 		"GRPCRouteNamedRouteRule",
 		"GRPCRouteRequestHeaderModifier",
@@ -27,6 +29,8 @@ func GatewayFeatures() []string {
 		"HTTPRouteBackendProtocolWebSocket",
 		"HTTPRouteBackendRequestHeaderModification",
 		"HTTPRouteBackendTimeout",
+		"HTTPRouteBackendURLRewrite",
+		"HTTPRouteCORS",
 		"HTTPRouteDestinationPortMatching",
 		"HTTPRouteHostRewrite",
 		"HTTPRouteMethodMatching",

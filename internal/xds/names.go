@@ -50,6 +50,8 @@ const (
 	// KeyBackends {"<index in the weighted clusters>": {fail, redirect, rewrite, mirrors}} of a route: what backends do
 	// beyond changing headers.
 	KeyBackends = "dev.leno.backends"
+	// KeyCORS {origins, methods, headers, expose, credentials, max_age} of a route: lists are texts with commas.
+	KeyCORS = "dev.leno.cors"
 	// KeyTransportSocket is Envoy's own key: {mtls: true} selects the mutual TLS transport socket of the cluster.
 	KeyTransportSocket = "envoy.transport_socket_match"
 )

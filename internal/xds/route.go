@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -53,6 +54,7 @@ func route(index int, e mesh.Entry) *routev3.Route {
 		Match: match(e.Match),
 	}
 	md := metadata{}.set(KeyOrigin, origin(e.Rule.Origin))
+	md.set(KeyCORS, corsFields(e.Rule.Filters.CORS))
 	rule, _ := split(e.Rule)
 	changes := headerChanges(rule)
 	r.RequestHeadersToAdd, r.RequestHeadersToRemove = changes.requestAdd, changes.requestRemove
@@ -72,6 +74,19 @@ func route(index int, e mesh.Entry) *routev3.Route {
 	}
 	r.Metadata = md.proto()
 	return r
+}
+
+// corsFields says a CORS policy; nil for none. Envoy's own would be a filter in each connection manager, with another idea of wildcards.
+func corsFields(c *mesh.CORS) fields {
+	if c == nil {
+		return nil
+	}
+	list := func(items []string) string { return strings.Join(items, ",") }
+	f := fields{"max_age": structpb.NewNumberValue(float64(c.MaxAge))}
+	if c.Credentials {
+		f["credentials"] = structpb.NewBoolValue(true)
+	}
+	return f.text("origins", list(c.Origins)).text("methods", list(c.Methods)).text("headers", list(c.Headers)).text("expose", list(c.Expose))
 }
 
 // noBackends answers the requests of a rule without backends, or whose weights are all 0 (HTTPRouteRule.backendRefs).

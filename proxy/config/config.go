@@ -162,7 +162,15 @@ type Action struct {
 	Backends        []Backend // total weight 0: 500
 	Timeout         time.Duration
 	BackendTimeout  time.Duration
+	CORS            *CORS
 	Fail            *Failure
+}
+
+// CORS says which origins' scripts may use the responses; "*" alone in a list is everything.
+type CORS struct {
+	Origins, Methods, Headers, Expose []string
+	Credentials                       bool
+	MaxAge                            uint32 // seconds
 }
 
 // Failure is an answer that stands for a configuration mistake.

@@ -41,4 +41,5 @@ const (
 	keyCluster  = "dev.leno.cluster"
 	keyFail     = "dev.leno.fail"
 	keyBackends = "dev.leno.backends"
+	keyCORS     = "dev.leno.cors"
 )

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"regexp/syntax"
 	"strings"
 
@@ -72,6 +73,7 @@ func decodeRoute(m *message) Entry {
 	a := e.Action
 	md := m.filterMetadata(4)
 	a.Origin = md.origin()
+	a.CORS = decodeCORS(md[keyCORS])
 	a.RequestHeaders = decodeHeaders(m, 9, 12)
 	a.ResponseHeaders = decodeHeaders(m, 10, 11)
 	switch {
@@ -91,6 +93,26 @@ func decodeRoute(m *message) Entry {
 	}
 	m.done()
 	return e
+}
+
+// decodeCORS reads {origins, methods, headers, expose, credentials, max_age}; nil from nil.
+func decodeCORS(o *object) *CORS {
+	if o == nil {
+		return nil
+	}
+	list := func(key string) []string {
+		text := o.text(key)
+		if text == "" {
+			return nil
+		}
+		return strings.Split(text, ",")
+	}
+	c := &CORS{
+		Origins: list("origins"), Methods: list("methods"), Headers: list("headers"), Expose: list("expose"),
+		Credentials: o.flag("credentials"), MaxAge: o.count("max_age", math.MaxInt32),
+	}
+	o.done()
+	return c
 }
 
 // decodeFailure reads {status, reason, message}; nil from nil.

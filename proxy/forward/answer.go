@@ -14,6 +14,9 @@ import (
 	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
+// noContent is the status of an answer that is its head.
+const noContent = 204
+
 var (
 	contentType = []byte("content-type")
 	plainText   = []byte("text/plain; charset=utf-8")
@@ -112,6 +115,9 @@ func (s *session) answer(status int, text []byte) error {
 	}
 	x.resp.Status, x.resp.Reason = status, []byte(fail.Reason(status))
 	x.resp.Body = msg.Body{Kind: msg.Sized, Length: int64(len(text))}
+	if status == noContent {
+		x.resp.Body = msg.Body{} // no length either (RFC 9110 section 8.6)
+	}
 	if x.isHead {
 		x.resp.Body, x.resp.Announced = msg.Body{}, int64(len(text))
 		text = nil

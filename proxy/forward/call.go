@@ -9,6 +9,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/grpc"
 	"github.com/leno-mesh/leno/proxy/http2"
+	"github.com/leno-mesh/leno/proxy/layer"
 	"github.com/leno-mesh/leno/proxy/lb"
 	"github.com/leno-mesh/leno/proxy/msg"
 	"github.com/leno-mesh/leno/proxy/mux"
@@ -63,6 +64,7 @@ type call struct {
 	dest     *plan.Destination
 	rule     *plan.Rule
 	backend  *plan.Backend
+	layers   []layer.Response // that change the answer
 	cluster  *plan.Cluster
 	endpoint *lb.Endpoint
 	last     *lb.Endpoint
@@ -148,7 +150,7 @@ func (x *call) clear() {
 	x.replay, x.tee, x.attempts, x.interims = false, false, 0, 0
 	clear(x.mirrors)
 	x.mirrors = x.mirrors[:0]
-	x.dest, x.rule, x.backend, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil
+	x.dest, x.rule, x.backend, x.layers, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil, nil
 	x.rec = telemetry.Request{}
 	x.isCall = false
 	x.deadline, x.lateKind, x.until, x.untilKind = time.Time{}, fail.None, time.Time{}, fail.None

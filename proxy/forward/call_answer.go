@@ -122,7 +122,7 @@ func (x *call) answerRedirect(r *redirect.Redirect, layers []layer.Response) {
 // answer sends a response of the proxy's own, whose fields are in x.resp.
 func (x *call) answer(status int, text []byte) {
 	x.resp.Status = status
-	if !x.isCall {
+	if !x.isCall && status != noContent {
 		x.resp.Body = msg.Body{Kind: msg.Sized, Length: int64(len(text))}
 	}
 	if x.rec.Method == "HEAD" {

@@ -186,10 +186,8 @@ func (x *call) respond(r *msg.Response, end bool) {
 		x.conn.Respond(x.id, r, false)
 		return
 	}
-	if x.backend != nil {
-		for _, l := range x.backend.Response {
-			l.Response(r)
-		}
+	for _, l := range x.layers {
+		l.Response(r)
 	}
 	x.rec.Code = r.Status
 	x.headSent = true

@@ -59,10 +59,15 @@ func (x *call) route() {
 		x.fail(err)
 		return
 	}
-	x.backend = to.backend
+	x.backend, x.layers = to.backend, to.response
 	switch {
 	case to.fail != nil:
 		x.answerConfigured(to.fail)
+		return
+	case to.preflight != nil:
+		x.resp.Reset()
+		to.preflight.Preflight(&x.resp)
+		x.answer(noContent, nil)
 		return
 	case to.redirect != nil:
 		x.answerRedirect(to.redirect, to.response)

@@ -1,9 +1,12 @@
 package forward
 
 import (
+	"slices"
+
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/layer"
+	"github.com/leno-mesh/leno/proxy/layer/cors"
 	"github.com/leno-mesh/leno/proxy/layer/redirect"
 	"github.com/leno-mesh/leno/proxy/msg"
 	"github.com/leno-mesh/leno/proxy/plan"
@@ -17,9 +20,11 @@ type decision struct {
 	backend  *plan.Backend
 	fail     *config.Failure
 	redirect *redirect.Redirect
-	// response are the layers for a redirect.
+	// response are the layers that change the answer, a redirect too.
 	response []layer.Response
-	cluster  *plan.Cluster
+	// preflight is the answer to a browser that asks before it makes a request.
+	preflight *cors.Answer
+	cluster   *plan.Cluster
 }
 
 // decide finds out where a request goes. It is the same for all versions of HTTP. connect tells that a CONNECT was routed by the sidecar
@@ -44,17 +49,34 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 	if to.fail = rule.Action.Fail; to.fail != nil {
 		return to, nil
 	}
-	if to.redirect, to.response = rule.Redirect, rule.Response; to.redirect != nil {
+	var shared *cors.Answer
+	if rule.CORS != nil {
+		answer, preflight := rule.CORS.Check(req)
+		if preflight {
+			to.preflight = answer
+			return to, nil
+		}
+		shared = answer
+	}
+	if to.redirect, to.response = rule.Redirect, share(rule.Response, shared); to.redirect != nil {
 		return to, nil
 	}
 	b := rule.Choose(random)
 	if b == nil {
 		return to, &fail.Error{Kind: fail.BadBackend}
 	}
-	to.backend, to.fail, to.redirect, to.response = b, b.Fail, b.Redirect, b.Response
+	to.backend, to.fail, to.redirect, to.response = b, b.Fail, b.Redirect, share(b.Response, shared)
 	to.cluster = d.Lookup(b.Cluster)
 	if to.fail == nil && to.redirect == nil && to.cluster != nil {
 		to.fail = to.cluster.Config.Fail
 	}
 	return to, nil
+}
+
+// share adds what a browser is told to the layers of responses; it has the last word.
+func share(layers []layer.Response, a *cors.Answer) []layer.Response {
+	if a == nil {
+		return layers
+	}
+	return append(slices.Clip(layers), a)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/http1"
+	"github.com/leno-mesh/leno/proxy/layer"
 	"github.com/leno-mesh/leno/proxy/lb"
 	"github.com/leno-mesh/leno/proxy/msg"
 	"github.com/leno-mesh/leno/proxy/plan"
@@ -31,6 +32,7 @@ type exchange struct {
 	dest     *plan.Destination
 	rule     *plan.Rule
 	backend  *plan.Backend
+	layers   []layer.Response // that change the answer
 	endpoint *lb.Endpoint
 	conn     *pool.Conn
 	asker    asker         // conn, when the request is still to be sent
@@ -90,7 +92,7 @@ func (x *exchange) free() {
 func (x *exchange) reset() {
 	x.req.Reset()
 	x.resp.Reset()
-	x.dest, x.rule, x.backend, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil
+	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
 	x.rec.Reset()
 	x.body.reset()
@@ -148,7 +150,7 @@ func (s *session) handle(d *plan.Destination) error {
 	}
 	s.c.Edge.mark(&x.req)
 	to, err := decide(d, &x.req, s.peered(), s.srv.opts.Random)
-	if x.rule, x.backend = to.rule, to.backend; x.rule != nil {
+	if x.rule, x.backend, x.layers = to.rule, to.backend, to.response; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
 		s.limit(x.rule.Action.Timeout, fail.RequestTimeout)
 	}
@@ -157,6 +159,10 @@ func (s *session) handle(d *plan.Destination) error {
 		return err
 	case to.fail != nil:
 		return s.answerConfigured(to.fail)
+	case to.preflight != nil:
+		x.resp.Reset()
+		to.preflight.Preflight(&x.resp)
+		return s.answer(noContent, nil)
 	case to.redirect != nil:
 		return s.answerRedirect(to.redirect, to.response)
 	}

@@ -38,10 +38,8 @@ func (s *session) respond() (reusable bool, err error) {
 		return false, err
 	}
 	reusable = !x.resp.Close
-	if x.backend != nil {
-		for _, l := range x.backend.Response {
-			l.Response(&x.resp)
-		}
+	for _, l := range x.layers {
+		l.Response(&x.resp)
 	}
 	in := x.resp.Body.Kind
 	// RFC 9112 section 6.1: no transfer coding for HTTP/1.0; section 6.3: a body without an announced end would cost

@@ -242,10 +242,8 @@ func (s *session) answer2(a *asked, accept []byte) error {
 		a.unprocessed()
 		return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}
 	}
-	if x.backend != nil {
-		for _, l := range x.backend.Response {
-			l.Response(resp)
-		}
+	for _, l := range x.layers {
+		l.Response(resp)
 	}
 	if x.req.Upgrade != nil && resp.Status < 300 {
 		return s.tunnel2(a, resp, accept)

@@ -3,6 +3,7 @@ package plan
 import (
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/layer"
+	"github.com/leno-mesh/leno/proxy/layer/cors"
 	"github.com/leno-mesh/leno/proxy/layer/headers"
 	"github.com/leno-mesh/leno/proxy/layer/mirror"
 	"github.com/leno-mesh/leno/proxy/layer/redirect"
@@ -20,6 +21,7 @@ type Routes struct {
 // Rule is a compiled config.Action as one entry sees it.
 type Rule struct {
 	Action   *config.Action
+	CORS     *cors.Policy // nil: none
 	Redirect *redirect.Redirect
 	Backends []Backend
 	// Response layers for answers that no backend made: redirects.
@@ -150,7 +152,7 @@ func newRule(a *config.Action, matched string) *Rule {
 	if a == nil {
 		a = &config.Action{Fail: &config.Failure{Status: 500, Reason: "the entry has no action"}}
 	}
-	r := &Rule{Action: a, Redirect: redirect.Compile(a.Redirect, matched), Backends: make([]Backend, len(a.Backends))}
+	r := &Rule{Action: a, CORS: cors.Compile(a.CORS), Redirect: redirect.Compile(a.Redirect, matched), Backends: make([]Backend, len(a.Backends))}
 	weights := make([]uint32, len(a.Backends))
 	for i := range a.Backends {
 		r.Backends[i] = compose(a, &a.Backends[i], matched)
