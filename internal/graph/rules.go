@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -80,6 +82,7 @@ func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule
 		Backends: c.backends(rule.BackendRefs),
 	}
 	out.Timeout, out.BackendTimeout = c.timeouts(rule.Timeouts)
+	out.Retry = c.retry(rule.Retry)
 	c.checkPrefixes(out, matches)
 	if len(c.invalid) > 0 {
 		first := c.invalid[0]
@@ -124,6 +127,21 @@ func (c *ruleCompiler) timeouts(t *gatewayv1.HTTPRouteTimeouts) (request, backen
 			"timeouts.backendRequest (%s) is longer than timeouts.request (%s): make it shorter", backend, request))
 	}
 	return request, backend
+}
+
+func (c *ruleCompiler) retry(r *gatewayv1.HTTPRouteRetry) *mesh.Retry {
+	if r == nil {
+		return nil
+	}
+	out := &mesh.Retry{Attempts: 1, Backoff: c.duration("retry.backoff", r.Backoff)}
+	if r.Attempts != nil {
+		out.Attempts = uint32(max(0, min(*r.Attempts, math.MaxInt32)))
+	}
+	for _, code := range r.Codes {
+		out.Statuses = append(out.Statuses, int(code))
+	}
+	slices.Sort(out.Statuses)
+	return out
 }
 
 func (c *ruleCompiler) duration(field string, text *gatewayv1.Duration) time.Duration {

@@ -181,8 +181,18 @@ type Rule struct {
 	Timeout time.Duration
 	// BackendTimeout limits one attempt at a backend; 0: none.
 	BackendTimeout time.Duration
+	// Retry is nil where requests are sent again only if it is certain that no backend has seen them.
+	Retry *Retry
 	// Fail answers each request of the rule; nil for a valid rule.
 	Fail *Failure
+}
+
+// Retry sends a request again after a failed connection, an attempt that took longer than BackendTimeout, or an answer with one of
+// Statuses (GEP-1731).
+type Retry struct {
+	Attempts uint32 // after the first one; 0: none, not even where no backend has seen the request
+	Statuses []int  // sorted
+	Backoff  time.Duration
 }
 
 // Failure is a configuration mistake that requests must meet as an error.

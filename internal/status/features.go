@@ -45,6 +45,8 @@ func GatewayFeatures() []string {
 		"HTTPRouteRequestPercentageMirror",
 		"HTTPRouteRequestTimeout",
 		"HTTPRouteResponseHeaderModification",
+		"HTTPRouteRetryCodes",
+		"HTTPRouteRetryConnectionError",
 		"HTTPRouteSchemeRedirect",
 		"ListenerSet",
 		"ReferenceGrant",

@@ -20,7 +20,7 @@ import (
 func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 	a := &routev3.RouteAction{
 		Timeout:     durationpb.New(r.Timeout), // 0 means none; absent would mean Envoy's 15 s
-		RetryPolicy: unprocessed(),
+		RetryPolicy: retryPolicy(r.Retry),
 	}
 	if r.BackendTimeout > 0 {
 		a.RetryPolicy.PerTryTimeout = durationpb.New(r.BackendTimeout)

@@ -9,6 +9,7 @@ import (
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	upstreamsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -69,6 +70,25 @@ func unprocessed() *routev3.RetryPolicy {
 		}},
 		HostSelectionRetryMaxAttempts: 5,
 	}
+}
+
+// retryToo adds to retryOn what routes ask for.
+const retryToo = retryOn + ",reset,retriable-status-codes"
+
+// retryPolicy is a rule's own, where it has one.
+func retryPolicy(r *mesh.Retry) *routev3.RetryPolicy {
+	p := unprocessed()
+	if r == nil {
+		return p
+	}
+	p.RetryOn, p.NumRetries = retryToo, wrapperspb.UInt32(r.Attempts)
+	for _, status := range r.Statuses {
+		p.RetriableStatusCodes = append(p.RetriableStatusCodes, uint32(status))
+	}
+	if r.Backoff > 0 {
+		p.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(r.Backoff)}
+	}
+	return p
 }
 
 // httpOptionsKey is where a cluster says which version of HTTP its endpoints get.

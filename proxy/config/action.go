@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -13,7 +12,7 @@ import (
 // decodeForward reads an envoy.config.route.v3.RouteAction.
 func decodeForward(m *message, match Match, a *Action, extras *object) {
 	a.Timeout = m.duration(8, "timeout")
-	a.BackendTimeout = decodeRetry(m.sub(9, "retry_policy"))
+	decodeRetry(m.sub(9, "retry_policy"), a)
 	host := m.text(6, "host_rewrite_literal")
 	path := decodePathChange(m, 5, 32, match)
 	if host != "" || path != nil {
@@ -39,22 +38,39 @@ func decodeForward(m *message, match Match, a *Action, extras *object) {
 	m.done()
 }
 
-// retryOn are the failures after which this proxy sends a request again, to another endpoint.
-const retryOn = "connect-failure,refused-stream"
+// retryOn are the failures after which this proxy sends a request again in any case, to another endpoint; retryToo is what
+// routes can add.
+const (
+	retryOn  = "connect-failure,refused-stream"
+	retryToo = retryOn + ",reset,retriable-status-codes"
+)
 
-// decodeRetry reads a RetryPolicy: how long an attempt may take. When to make another one is not up to configuration.
-func decodeRetry(m *message) time.Duration {
-	if on := m.text(1, "retry_on"); on != "" && on != retryOn {
-		m.fail("field retry_on is %q: this proxy supports %q", on, retryOn)
+// decodeRetry reads a RetryPolicy.
+func decodeRetry(m *message, a *Action) {
+	attempts, statuses := m.wrapped(2, "num_retries"), m.numbers(7, "retriable_status_codes")
+	backoff := m.sub(8, "retry_back_off")
+	switch on := m.text(1, "retry_on"); on {
+	case "", retryOn:
+	case retryToo:
+		a.Retry = &Retry{Attempts: uint32(min(attempts, math.MaxUint32)), Backoff: backoff.duration(1, "base_interval")}
+		for _, status := range statuses {
+			if status < 400 || status > 599 {
+				m.fail("field retriable_status_codes has %d: an error has a status of 400 to 599", status)
+				break
+			}
+			a.Retry.Statuses = append(a.Retry.Statuses, int(status))
+		}
+	default:
+		m.fail("field retry_on is %q: this proxy supports %q and %q", on, retryOn, retryToo)
 	}
+	backoff.ignore(2) // max_interval: ten times the base, as everywhere
+	backoff.done()
 	m.ignore(
-		2, // num_retries
 		5, // retry_host_predicate
 		6, // host_selection_retry_max_attempts
 	)
-	d := m.duration(3, "per_try_timeout")
+	a.BackendTimeout = m.duration(3, "per_try_timeout")
 	m.done()
-	return d
 }
 
 // decodeBackend reads a WeightedCluster.ClusterWeight and what metadata says beyond it.

@@ -162,8 +162,17 @@ type Action struct {
 	Backends        []Backend // total weight 0: 500
 	Timeout         time.Duration
 	BackendTimeout  time.Duration
+	Retry           *Retry // nil: only where it is certain that no backend has seen the request
 	CORS            *CORS
 	Fail            *Failure
+}
+
+// Retry says when a request is sent again, beyond that: after a failed connection, an attempt that took longer than
+// BackendTimeout, or an answer with one of Statuses.
+type Retry struct {
+	Attempts uint32 // after the first one
+	Statuses []int
+	Backoff  time.Duration // before the first retry; 0: the proxy's choice
 }
 
 // CORS says which origins' scripts may use the responses; "*" alone in a list is everything.

@@ -160,6 +160,22 @@ func (m *message) number(number protowire.Number, label string) uint64 {
 	return 0
 }
 
+// numbers is a packed repeated field.
+func (m *message) numbers(number protowire.Number, label string) []uint64 {
+	var list []uint64
+	m.all(number, label, func(_ int, b []byte) {
+		for len(b) > 0 {
+			v, n := protowire.ConsumeVarint(b)
+			if n < 0 {
+				m.fail("field %s is malformed", label)
+				return
+			}
+			list, b = append(list, v), b[n:]
+		}
+	})
+	return list
+}
+
 func (m *message) flag(number protowire.Number, label string) bool {
 	return m.number(number, label) != 0
 }

@@ -58,6 +58,7 @@ type call struct {
 	sent     []byte
 	replay   bool // sent holds all of the body that was sent
 	attempts int
+	retries  uint32 // attempts that the rule's retry made
 	mirrors  []*plan.Cluster
 	tee      bool // the body is kept in sent for mirrors, too
 
@@ -147,7 +148,7 @@ func (x *call) clear() {
 		x.sent = nil
 	}
 	x.arena, x.sent = x.arena[:0], x.sent[:0]
-	x.replay, x.tee, x.attempts, x.interims = false, false, 0, 0
+	x.replay, x.tee, x.attempts, x.retries, x.interims = false, false, 0, 0, 0
 	clear(x.mirrors)
 	x.mirrors = x.mirrors[:0]
 	x.dest, x.rule, x.backend, x.layers, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil, nil

@@ -177,6 +177,10 @@ func (x *call) respond(r *msg.Response, end bool) {
 		x.retry(&fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}, true)
 		return
 	}
+	if x.again(r.Status) {
+		x.later()
+		return
+	}
 	x.heard, x.replay = true, false
 	if r.Status < 200 {
 		if x.interims++; x.interims > maxInterim {
@@ -317,15 +321,22 @@ func (f *fromBackend) Reset(token uint32, code http2.Code, unprocessed bool) {
 	x.retry(&fail.Error{Kind: fail.UpstreamReset, Detail: code.String(), Err: io.ErrUnexpectedEOF}, unprocessed || stale)
 }
 
-// retry attempts the request again where that is safe, and fails it where it is not.
+// retry attempts the request again where that is safe or the rule wants it, and fails it where it is not.
 func (x *call) retry(err *fail.Error, safe bool) {
 	e := x.endpoint
 	kind := err.Kind
 	again := safe && x.replay && !x.headSent && x.attempts < maxAttempts
+	if kind == fail.ConnectFailed && once(x.rule) {
+		again = false
+	}
 	if again {
 		x.drop(http2.Cancel)
 		x.cluster = newest(x.who, x.cluster)
 		again = kind != fail.ConnectFailed || errors.Is(err.Err, errUnprocessed) || x.cluster.Balancer.Other(e)
+	}
+	if !again && retriable(kind) && x.mayRetry() {
+		x.later()
+		return
 	}
 	if !again {
 		x.fail(err)
@@ -334,10 +345,7 @@ func (x *call) retry(err *fail.Error, safe bool) {
 	if x.last = nil; kind == fail.ConnectFailed {
 		x.last = e
 	}
-	// All of the body that has come is sent anew; what the client was given window for stays given.
-	x.toBackend.reset()
-	x.toBackend.add(x.sent)
-	x.paid = x.given
+	x.rewind()
 	x.attempt()
 }
 

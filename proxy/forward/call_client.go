@@ -134,7 +134,7 @@ func (x *call) expire() {
 		x.arm()
 		return
 	}
-	x.fail(&fail.Error{Kind: x.untilKind})
+	x.retry(&fail.Error{Kind: x.untilKind}, false)
 }
 
 // Response is never called: clients do not respond.
@@ -217,9 +217,6 @@ func (f *fromClient) Writable(token uint32) {
 	defer x.leave()
 	x.flush()
 }
-
-// maxReplay is how much of a request body is kept in order to send it again, as long as nothing was heard of the backend.
-const maxReplay = 32 << 10
 
 // keepBody keeps what is needed to send the body again, or to mirror it.
 func (x *call) keepBody(p []byte) {

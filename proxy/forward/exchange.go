@@ -46,9 +46,10 @@ type exchange struct {
 	now       time.Time // at most about a second behind: reading the clock costs as much as finding a route
 	until     time.Time // when the exchange must be over; zero: never
 	untilKind fail.Kind
-	heard     bool // the backend has sent something in this attempt
-	headSent  bool // the client has got a final response head
-	counted   bool // in the server's number of requests
+	heard     bool   // the backend has sent something in this attempt
+	retries   uint32 // attempts that the rule's retry made
+	headSent  bool   // the client has got a final response head
+	counted   bool   // in the server's number of requests
 	isHead    bool
 }
 
@@ -94,6 +95,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
+	x.retries = 0
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil

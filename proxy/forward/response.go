@@ -38,6 +38,10 @@ func (s *session) respond() (reusable bool, err error) {
 		return false, err
 	}
 	reusable = !x.resp.Close
+	if x.again(x.resp.Status) {
+		// A connection whose answer is here as a whole can be used again.
+		return reusable && x.resp.Body.Kind <= msg.Sized && x.resp.Body.Length == int64(len(x.up.data())), errAgain
+	}
 	for _, l := range x.layers {
 		l.Response(&x.resp)
 	}

@@ -54,9 +54,9 @@ func (s *session) refusedBehind() error {
 	return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}
 }
 
-// forward sends the request to an endpoint of c and the response back. A request is sent again only where it is proven
-// that no backend has seen it (no connection was made), or where it is idempotent, was sent whole on a reused
-// connection and no byte came back (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+// forward sends the request to an endpoint of c and the response back. A request is sent again where it is proven that no
+// backend has seen it (no connection was made), where it is idempotent, was sent whole on a reused connection and no
+// byte came back (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1), and where the rule says so (GEP-1731).
 func (s *session) forward(c *plan.Cluster) error {
 	x := s.x
 	x.out = http1.AppendRequest(x.out[:0], &x.req)
@@ -66,6 +66,10 @@ func (s *session) forward(c *plan.Cluster) error {
 	if err != nil {
 		x.req.Close = true
 		return s.malformed(err)
+	}
+	if err := s.gather(); err != nil {
+		x.req.Close = true
+		return err
 	}
 	if x.backend != nil && len(x.backend.Mirrors) > 0 && !x.connects() {
 		s.startMirrors()
@@ -84,20 +88,23 @@ func (s *session) forward(c *plan.Cluster) error {
 		}
 		err := s.attempt(e, fresh)
 		e.Done()
-		if err == nil || attempt == maxAttempts {
-			return err
+		if err == nil {
+			return nil
 		}
 		c = newest(s.c, c)
 		var stale *staleError
-		switch {
-		case errors.Is(err, errUnprocessed):
+		switch safe := attempt < maxAttempts && !once(x.rule); {
+		case safe && errors.Is(err, errUnprocessed):
 			last, fresh = e, true
-		case fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Other(e):
+		case safe && fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Other(e):
 			last = e
-		case errors.As(err, &stale) && x.body.done && !x.pump.used && idempotent(x.rec.Method):
+		case attempt < maxAttempts && errors.As(err, &stale) && x.body.done && !x.pump.used && idempotent(x.rec.Method):
 			fresh = true
 		default:
-			return err
+			if err := s.wait(err, whole, wholeKind); err != nil {
+				return err
+			}
+			last = e
 		}
 	}
 }
@@ -121,7 +128,7 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 		} // where writing failed, an early answer may still be there to read
 	}
 	reusable, err := s.respond()
-	if err == nil {
+	if err == nil || reusable {
 		// The rest of the body is wanted only as long as the connections are to be used again.
 		if perr := s.stopPump(conn, time.Now().Add(grace)); perr != nil || !x.body.done {
 			reusable = false
@@ -134,7 +141,7 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 		}
 	}
 	s.holdUp(nil)
-	if reusable && err == nil {
+	if reusable {
 		s.srv.opts.Pool.Put(conn, x.now)
 	} else {
 		conn.Close()

@@ -47,16 +47,19 @@ func (s *session) forward2(c *plan.Cluster) error {
 		}
 		refused, err := s.attempt2(e, first, accept)
 		e.Done()
-		if err == nil || attempt == maxAttempts || x.pump.used || x.headSent {
+		if err == nil || x.pump.used || x.headSent {
 			return err
 		}
 		c = newest(s.c, c)
-		switch {
-		case refused:
-		case fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Other(e):
+		switch safe := attempt < maxAttempts && !once(x.rule); {
+		case safe && refused:
+		case safe && fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Other(e):
 			last = e
 		default:
-			return err
+			if err := s.wait(err, whole, wholeKind); err != nil {
+				return err
+			}
+			last = e
 		}
 	}
 }
@@ -241,6 +244,10 @@ func (s *session) answer2(a *asked, accept []byte) error {
 		x.endpoint.Failed(x.now)
 		a.unprocessed()
 		return &fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}
+	}
+	if x.again(resp.Status) {
+		a.drop(http2.Cancel)
+		return errAgain
 	}
 	for _, l := range x.layers {
 		l.Response(resp)

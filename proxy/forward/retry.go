@@ -1,0 +1,167 @@
+package forward
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/http2"
+	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/plan"
+)
+
+// maxReplay is how much of a request body is kept in order to send it again, as long as nothing was heard of the backend.
+const maxReplay = 32 << 10
+
+// defaultBackoff is the pause before the first retry where the rule names none; pauses double up to maxBackoff times the first.
+const (
+	defaultBackoff = 25 * time.Millisecond
+	maxBackoff     = 10
+)
+
+// errAgain ends an attempt whose answer has a status that the rule's retry names.
+var errAgain = errors.New("the answer has a status to retry")
+
+// retryOf is what a rule says of attempts after a failed one; nil: nothing.
+func retryOf(r *plan.Rule) *config.Retry {
+	if r == nil {
+		return nil
+	}
+	return r.Action.Retry
+}
+
+// once tells that the rule wants one attempt only, even where it is certain that no backend has seen the request.
+func once(r *plan.Rule) bool {
+	policy := retryOf(r)
+	return policy != nil && policy.Attempts == 0
+}
+
+// retriable tells the failures of an attempt, and not of the request.
+func retriable(k fail.Kind) bool {
+	return k == fail.ConnectFailed || k == fail.UpstreamReset || k == fail.BackendTimeout
+}
+
+// pause is how long to wait before retry n, counted from 1: at least the base, and up to half of it more, so that requests that
+// failed together do not come back together.
+func pause(r *config.Retry, n uint32) time.Duration {
+	base := r.Backoff
+	if base == 0 {
+		base = defaultBackoff
+	}
+	d := base << min(n-1, 4)
+	d = min(d, maxBackoff*base)
+	return d + time.Duration(rand.Int64N(int64(d)/2+1))
+}
+
+// mayRetry tells that the rule allows one more attempt, and that the request can be sent once more.
+func (x *exchange) mayRetry() bool {
+	r := retryOf(x.rule)
+	return r != nil && x.retries < r.Attempts && x.body.done && !x.pump.used && !x.headSent
+}
+
+// again tells that an answer is not passed on, but the request sent again.
+func (x *exchange) again(status int) bool {
+	return x.mayRetry() && slices.Contains(x.rule.Action.Retry.Statuses, status)
+}
+
+// wait prepares for another attempt after one that ended with err, or returns what the exchange ends with.
+func (s *session) wait(err error, whole time.Time, wholeKind fail.Kind) error {
+	x := s.x
+	if !errors.Is(err, errAgain) && !retriable(fail.KindOf(err)) || !x.mayRetry() {
+		return err
+	}
+	x.retries++
+	until := time.Now().Add(pause(x.rule.Action.Retry, x.retries))
+	late := !whole.IsZero() && whole.Before(until)
+	if late {
+		until = whole
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+		return err
+	}
+	x.now = time.Now()
+	switch {
+	case late:
+		return &fail.Error{Kind: wholeKind}
+	case s.watcher().Gone():
+		return &fail.Error{Kind: fail.ClientGone}
+	}
+	return nil
+}
+
+// gather reads the rest of a body into x.out where the rule wants retries and the body is short enough for them.
+func (s *session) gather() error {
+	x := s.x
+	if r := retryOf(x.rule); r == nil || r.Attempts == 0 || x.body.kind != msg.Sized || x.body.left > maxReplay || x.req.Continue {
+		return nil
+	}
+	for !x.body.done {
+		x.in.rewind()
+		x.in.room()
+		if now := time.Now(); !x.until.IsZero() && x.until.Before(now.Add(stall)) {
+			s.setRead(x.until)
+		} else {
+			s.armRead(now, stall)
+		}
+		err := x.in.fill(s.conn)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && !x.until.IsZero() && !time.Now().Before(x.until):
+			return &fail.Error{Kind: x.untilKind}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return &fail.Error{Kind: fail.ClientStalled}
+		case err != nil:
+			return &fail.Error{Kind: fail.ClientGone, Err: err}
+		}
+		out, n, err := x.body.take(&x.in, x.out, false)
+		x.out = out
+		x.rec.BytesIn += int64(n)
+		if err != nil {
+			return s.malformed(err)
+		}
+	}
+	return nil
+}
+
+// mayRetry is the same for a call.
+func (x *call) mayRetry() bool {
+	r := retryOf(x.rule)
+	return r != nil && x.retries < r.Attempts && x.replay && !x.headSent
+}
+
+// again is the same for a call.
+func (x *call) again(status int) bool {
+	return x.mayRetry() && slices.Contains(x.rule.Action.Retry.Statuses, status)
+}
+
+// later makes another attempt after a pause.
+func (x *call) later() {
+	x.retries++
+	x.last = x.endpoint
+	x.drop(http2.Cancel)
+	x.cluster = newest(x.who, x.cluster)
+	x.rewind()
+	x.until, x.untilKind = x.deadline, x.lateKind
+	x.arm()
+	token := x.backendToken
+	time.AfterFunc(pause(x.rule.Action.Retry, x.retries), func() {
+		if x.enterBackend(token) {
+			x.attempt()
+			x.leave()
+		}
+	})
+}
+
+// rewind puts all of the body that has come in front again; what the client was given window for stays given.
+func (x *call) rewind() {
+	x.toBackend.reset()
+	x.toBackend.add(x.sent)
+	x.paid = x.given
+}
