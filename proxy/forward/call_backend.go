@@ -318,7 +318,7 @@ func (f *fromBackend) Reset(token uint32, code http2.Code, unprocessed bool) {
 	// it got there (RFC 9110 section 9.2.2).
 	stale := code == http2.Lost && x.reused && !x.heard && idempotent(x.rec.Method)
 	x.resetCode = code
-	x.retry(&fail.Error{Kind: fail.UpstreamReset, Detail: code.String(), Err: io.ErrUnexpectedEOF}, unprocessed || stale)
+	x.retry(&fail.Error{Kind: fail.UpstreamReset, Detail: code.String(), Err: io.ErrUnexpectedEOF}, unprocessed && !once(x.rule) || stale)
 }
 
 // retry attempts the request again where that is safe or the rule wants it, and fails it where it is not.
