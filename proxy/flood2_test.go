@@ -219,7 +219,7 @@ func TestManyHonestCancels(t *testing.T) {
 	web := m.pod("web", netip.AddrPort{}, nil)
 	web.knows(cartService, config.Detect, cart.endpoint())
 	c := dial2(web, cartService)
-	_ = c.Conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	for id := uint32(1); id < 20_001; id += 2 {
 		c.get(id, "/")
 		if status := c.status(id); status != "200" {

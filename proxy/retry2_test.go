@@ -44,7 +44,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 		return func(p *peer2, id uint32) { p.do(0, p.WriteRSTStream(id, code)) }
 	}
 	goAway := func(p *peer2, id uint32) { p.do(0, p.WriteGoAway(id-2, xhttp2.ErrCodeNo, nil)) }
-	cut := func(p *peer2, _ uint32) { _ = p.Conn.Close() }
+	cut := func(p *peer2, _ uint32) { _ = p.Close() }
 	for _, tc := range []struct {
 		name, method string
 		at           int // of the requests of a connection, the one that is refused
@@ -152,7 +152,7 @@ func TestWindowIsGivenBackOnce(t *testing.T) {
 	send(60 << 10) // with what was sent three times, more than half of a window
 	c.do(0, c.WritePing(false, [8]byte{}))
 	<-acked
-	_ = c.Conn.Close()
+	_ = c.Close()
 	if sum := <-given; sum > sent {
 		t.Errorf("%d octets of window were given back for %d that were sent", sum, sent)
 	}

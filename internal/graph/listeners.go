@@ -61,6 +61,7 @@ func newListener(owner parent, spec gatewayv1.Listener, frontend *gatewayv1.Fron
 	switch spec.Protocol {
 	case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType, gatewayv1.TLSProtocolType:
 		l.hostname = strings.ToLower(deref(spec.Hostname))
+	default: // the others know no names
 	}
 	l.kinds = routeKinds(spec.Protocol)
 	switch {
@@ -69,7 +70,7 @@ func newListener(owner parent, spec gatewayv1.Listener, frontend *gatewayv1.Fron
 		return l
 	case spec.Port < 1 || spec.Port > 65535:
 		l.rejected = ptr(status.Why(status.ReasonPortUnavailable, "port %d is none: use 1 to 65535", spec.Port))
-	case slices.Contains(reservedPorts, int32(spec.Port)):
+	case slices.Contains(reservedPorts, spec.Port):
 		l.rejected = ptr(status.Why(status.ReasonPortUnavailable, "port %d is one that the gateway's proxy uses itself: choose another", spec.Port))
 	case spec.Filters != nil && len(spec.Filters.Requests) > 0:
 		l.rejected = ptr(status.Why(status.ReasonUnsupportedValue, "filters of listeners are not supported: remove them"))
@@ -202,8 +203,9 @@ func selected(
 		object := s.Namespaces[mesh.Name{Name: namespace}]
 		chosen, err := metav1.LabelSelectorAsSelector(selector)
 		return err == nil && object != nil && chosen.Matches(labels.Set(object.Labels))
+	default:
+		return false
 	}
-	return false
 }
 
 // indistinct says why two listeners of one gateway cannot be told from each other, "" if they can (Gateway.spec.listeners, "Distinct

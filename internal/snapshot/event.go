@@ -47,8 +47,9 @@ func (k Kind) ClusterScoped() bool {
 	switch k {
 	case KindMesh, KindNamespace, KindNode, KindGatewayClass, KindDefinition:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Kinds lists all kinds, in the order in which a person would create them.

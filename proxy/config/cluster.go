@@ -56,9 +56,10 @@ func (o *object) protocol(key string) Protocol {
 	switch p {
 	case Detect, HTTP, HTTP2, TLS, TCP:
 		return p
+	default:
+		o.fail("%s is %q, which is no protocol", key, p)
+		return Detect
 	}
-	o.fail("%s is %q, which is no protocol", key, p)
-	return Detect
 }
 
 // decodeEndpoints reads an envoy.config.endpoint.v3.ClusterLoadAssignment.

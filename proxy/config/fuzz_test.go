@@ -149,11 +149,12 @@ func mutate(body, ops []byte) (out, left []byte) {
 		ops = rest
 		fields[at] = append(protowire.AppendTag(nil, number+protowire.Number(next), kind), value...)
 	default:
-		if kind == protowire.BytesType {
+		switch kind {
+		case protowire.BytesType:
 			inner, _ := protowire.ConsumeBytes(value)
 			inner, ops = mutateBytes(inner, action, ops)
 			fields[at] = protowire.AppendBytes(protowire.AppendTag(nil, number, kind), inner)
-		} else if kind == protowire.VarintType {
+		case protowire.VarintType:
 			next, rest := take(ops)
 			ops = rest
 			fields[at] = protowire.AppendVarint(protowire.AppendTag(nil, number, kind), uint64(next)<<(next%60))

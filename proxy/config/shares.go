@@ -64,10 +64,10 @@ func decodeTCP(m *message) []Share {
 
 // share checks one destination.
 func share(m *message, cluster string, weight uint64) Share {
-	switch {
-	case cluster == "":
+	switch cluster {
+	case "":
 		m.fail("names no cluster")
-	case cluster == failCluster:
+	case failCluster:
 		cluster = ""
 	}
 	if weight == 0 || weight > math.MaxUint32 {
@@ -126,7 +126,7 @@ func validServerName(name string) bool {
 			return false
 		}
 		for _, c := range []byte(label) {
-			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			if (c < 'a' || 'z' < c) && (c < '0' || '9' < c) && c != '-' && c != '_' {
 				return false
 			}
 		}

@@ -9,6 +9,7 @@ func GRPC(k Kind) grpc.Status {
 		return grpc.DeadlineExceeded
 	case BodyTooLarge:
 		return grpc.ResourceExhausted
+	default:
+		return grpc.FromHTTP(table[k].Status)
 	}
-	return grpc.FromHTTP(table[k].Status)
 }

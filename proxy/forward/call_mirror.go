@@ -59,7 +59,7 @@ func (x *call) copyTo(c *plan.Cluster) {
 }
 
 // Response is of no interest.
-func (f *fromMirror) Response(token uint32, r *msg.Response, end bool) { f.ended(token, end, 0) }
+func (f *fromMirror) Response(token uint32, _ *msg.Response, end bool) { f.ended(token, end, 0) }
 
 // Data is of no interest.
 func (f *fromMirror) Data(token uint32, p []byte, end bool) { f.ended(token, end, len(p)) }

@@ -170,7 +170,8 @@ func joinCookies(fields msg.Fields) msg.Fields {
 			continue
 		}
 		joined := append(append([]byte{}, out[at].Value...), "; "...)
-		out[at].Value = append(joined, f.Value...)
+		joined = append(joined, f.Value...)
+		out[at].Value = joined
 	}
 	return out
 }

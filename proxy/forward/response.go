@@ -312,7 +312,8 @@ func (s *session) widen() {
 // widenOut makes room for what a large buffer can hold.
 func (s *session) widenOut() {
 	x := s.x
-	next := append(takeBuffer(largeBuffer)[:0], x.out...)
+	next := takeBuffer(largeBuffer)[:0]
+	next = append(next, x.out...)
 	giveBuffer(x.out)
 	x.out = next
 }

@@ -100,6 +100,7 @@ func reread(t *testing.T, wire []byte) (list []smuggling.Request) {
 				return list
 			}
 			one.Body, wire = string(data), wire[n:]
+		default: // none
 		}
 		list = append(list, one)
 	}

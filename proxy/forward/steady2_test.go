@@ -127,6 +127,7 @@ func steady2(t testing.TB, size int) (exchange func()) {
 		case http2.Reset:
 			t.Errorf("reset with %v after %d bytes", ev.Code, got)
 			return true
+		default:
 		}
 		return ev.Kind == http2.Trailers
 	}

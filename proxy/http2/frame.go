@@ -53,7 +53,7 @@ func (f *frame) has(flag uint8) bool { return f.flags&flag != 0 }
 
 // parseFrame takes a frame from the front of in; n is its size, 0 when there is no whole one. A frame that is too large is refused
 // as soon as its head is there.
-func parseFrame(in []byte) (f frame, n int, err error) {
+func parseFrame(in []byte) (f frame, n int, err *Error) {
 	if len(in) < frameHead {
 		return frame{}, 0, nil
 	}
@@ -70,7 +70,7 @@ func parseFrame(in []byte) (f frame, n int, err error) {
 }
 
 // unpad takes padding off a payload (RFC 9113 section 6.1).
-func (f *frame) unpad() ([]byte, error) {
+func (f *frame) unpad() ([]byte, *Error) {
 	if !f.has(flagPadded) {
 		return f.payload, nil
 	}

@@ -14,7 +14,7 @@ func (c *Conn) headers(f *frame, now time.Time) *Error {
 	}
 	p, err := f.unpad()
 	if err != nil {
-		return err.(*Error)
+		return err
 	}
 	self := false
 	if f.has(flagPriority) {

@@ -246,13 +246,13 @@ func touch(c *Conn, ev *Event) {
 		c.Consume(ev.Stream, sum)
 	case Writable:
 		c.Send(ev.Stream, []byte(fmt.Sprint(sum)), true)
+	default: // no answer
 	}
 }
 
 // exchange is one unary request and its answer, between two machines.
 type exchange struct {
 	client, server        *Conn
-	toServer, toClient    []byte
 	spareClient, spareSrv []byte
 	now                   time.Time
 	req                   msg.Request
@@ -294,6 +294,7 @@ func (x *exchange) atClient(c *Conn, ev *Event) {
 		c.Consume(ev.Stream, len(ev.Data))
 	case Trailers:
 		x.answered = true
+	default:
 	}
 }
 

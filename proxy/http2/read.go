@@ -21,14 +21,14 @@ func (c *Conn) Next(in []byte, now time.Time) (n int, err error) {
 		c.prefaced = true
 		return k, nil
 	}
-	f, n, err := parseFrame(in)
-	if err != nil {
-		return 0, c.fail(err.(*Error))
+	f, n, e := parseFrame(in)
+	if e != nil {
+		return 0, c.fail(e)
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	if e := c.frame(&f, now); e != nil {
+	if e = c.frame(&f, now); e != nil {
 		return n, c.fail(e)
 	}
 	if c.control > maxControlOut {
@@ -56,6 +56,7 @@ func (c *Conn) frame(f *frame, now time.Time) *Error {
 		return c.resetByPeer(f, now)
 	case frameWindow:
 		return c.windowUpdate(f, now)
+	default: // below, for frames that are control only
 	}
 	if !c.controls.take(now) {
 		return floodOf(f.kind)
@@ -71,8 +72,9 @@ func (c *Conn) frame(f *frame, now time.Time) *Error {
 		return c.goAwayByPeer(f)
 	case framePush:
 		return errPush
+	default:
+		return nil // RFC 9113 section 5.5: unknown types are ignored
 	}
-	return nil // RFC 9113 section 5.5: unknown types are ignored
 }
 
 func (c *Conn) data(f *frame, now time.Time) *Error {
@@ -81,7 +83,7 @@ func (c *Conn) data(f *frame, now time.Time) *Error {
 	}
 	p, err := f.unpad()
 	if err != nil {
-		return err.(*Error)
+		return err
 	}
 	size := int64(len(f.payload)) // flow control counts padding (RFC 9113 section 6.9.1)
 	if c.recvWindow -= size; c.recvWindow < 0 {

@@ -183,7 +183,7 @@ func (c *Conn) Send(id uint32, p []byte, end bool) (n int) {
 			size = 0
 		}
 		last := n+max(size, 0) == len(p)
-		if size <= 0 && !(last && end && len(p) == n) {
+		if size <= 0 && (!last || !end || len(p) != n) {
 			if !last {
 				c.block(st)
 			}

@@ -105,8 +105,9 @@ func word(e *Event) string {
 		return fmt.Sprintf("reset %d %s", e.Stream, e.Code)
 	case Writable:
 		return fmt.Sprintf("writable %d", e.Stream)
+	default:
+		return "nothing"
 	}
-	return "nothing"
 }
 
 // took returns the events since it was called last.

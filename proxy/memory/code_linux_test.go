@@ -42,7 +42,7 @@ func TestCodeRange(t *testing.T) {
 		"7f0000000000-7f0000100000 r-xp 00000000 08:01 43                 /lib/other.so": false,
 		"c000000000-c000400000 rw-p 00000000 00:00 0":                                    false,
 		"7ffd00000000-7ffd00001000 r-xp 00000000 00:00 0                  [vdso]":        false,
-		"x-y r-xp 0 0 0 /leno-proxy": false,
+		"x-y r-xp 0 0 0 /leno-proxy":                                                     false,
 	} {
 		start, end, ok := codeRange(line, "/leno-proxy")
 		if ok != want || ok && start >= end {

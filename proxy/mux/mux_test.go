@@ -143,13 +143,13 @@ func (s *serving) alive(t *testing.T) {
 	}
 }
 
-// over waits for the end and returns why it came and when.
-func (s *serving) over() (why error, after time.Duration) {
+// over waits for the end and returns when it came and why.
+func (s *serving) over() (after time.Duration, why error) {
 	start := time.Now()
 	why = <-s.ended
 	_ = s.peer.Close()
 	synctest.Wait()
-	return why, time.Since(start)
+	return time.Since(start), why
 }
 
 // A bulk transfer whose reads never end where frames do is not a frame that takes too long.
@@ -172,7 +172,7 @@ func TestBulkTransferOutlivesHeaderTime(t *testing.T) {
 			_, _ = s.peer.Write([]byte{0})
 			s.alive(t) // a slow frame of DATA
 		}
-		if why, _ := s.over(); Flood(why) != "slow" {
+		if _, why := s.over(); Flood(why) != "slow" {
 			t.Errorf("ended by %v", why)
 		}
 	})
@@ -207,7 +207,7 @@ func TestSlowHeads(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := serve(t, 0, Options{})
 				go func() { _ = trickle(s.peer) }()
-				why, after := s.over()
+				after, why := s.over()
 				if Flood(why) != "slow" || after > http2.HeaderTime+lastWords+linger {
 					t.Errorf("ended by %v after %v", why, after)
 				}
@@ -268,7 +268,7 @@ func TestPeersThatAnswerNoPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, 0, Options{})
 		s.request(t, 1, true)
-		why, after := s.over()
+		after, why := s.over()
 		if !errors.Is(why, ErrPing) || Flood(why) != "ping_timeout" || after > 4*tick {
 			t.Errorf("ended by %v after %v", why, after)
 		}
@@ -297,7 +297,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, 10, Options{Idle: time.Minute})
 		s.request(t, 1, true)
-		if why, after := s.over(); !errors.Is(why, ErrDone) || after < time.Minute-tick || after > time.Minute+3*tick {
+		if after, why := s.over(); !errors.Is(why, ErrDone) || after < time.Minute-tick || after > time.Minute+3*tick {
 			t.Errorf("ended by %v after %v", why, after)
 		}
 		if len(s.peer.goAway) != 1 || s.peer.goAway[0] != xhttp2.ErrCodeNo {

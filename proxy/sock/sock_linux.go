@@ -105,6 +105,7 @@ func (t *transfer) receive(fd uintptr) bool {
 			return false
 		case syscall.EINTR:
 			continue
+		default: // 0 too
 		}
 		t.n, t.errno = n, errno
 		return true

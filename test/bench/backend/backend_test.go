@@ -1,9 +1,9 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -116,12 +116,12 @@ func TestHandshakes(t *testing.T) {
 	work(t, workers, err)
 }
 
-// x/net's client has windows that are smaller than the body.
+// net/http's client has windows that are smaller than the body.
 func TestHTTP2WithAnotherClient(t *testing.T) {
 	address := serve(t, http2Backend)
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, _ string, _ *tls.Config) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}}
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
 	defer transport.CloseIdleConnections()
 	const size = 10 << 20
 	response, err := (&http.Client{Transport: transport}).Get("http://" + address + "/10485760")
@@ -173,7 +173,7 @@ func TestGRPCWithAnotherClient(t *testing.T) {
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.RecvMsg(&answer); err != io.EOF {
+	if err := stream.RecvMsg(&answer); !errors.Is(err, io.EOF) {
 		t.Errorf("end of the stream: %v", err)
 	}
 }

@@ -65,7 +65,7 @@ func http2Backend(conn net.Conn) {
 			c.path = f.Value
 		}
 	})
-	if err := c.serve(); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset by peer") {
+	if err := c.serve(); !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset by peer") {
 		fmt.Println("http2:", err)
 	}
 }

@@ -37,6 +37,7 @@ func Leno(path, version string) *Contender {
 				protocol = config.HTTP2
 			case TCP:
 				protocol = config.TCP
+			case HTTP1:
 			}
 			args := []string{"-listen", h.Listen, "-upstream", h.Upstream, "-protocol", string(protocol), "-debug", h.Debug}
 			if h.ListenTLS {

@@ -54,12 +54,13 @@ func main() {
 	flag.Parse()
 	s.protocol = config.Protocol(*protocol)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
 	start := run
 	if s.manager != "" {
 		start = runWhole
 	}
-	if err := start(ctx, s); err != nil {
+	err := start(ctx, s)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "leno:", err)
 		os.Exit(1)
 	}
