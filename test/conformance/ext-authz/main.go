@@ -26,20 +26,25 @@ const address = ":9000"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	listener, err := net.Listen("tcp", address)
+	err := serve(ctx)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ext-authz:", err)
 		os.Exit(1)
+	}
+}
+
+// serve answers until ctx ends.
+func serve(ctx context.Context) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
 	}
 	server := grpc.NewServer()
 	authv3.RegisterAuthorizationServer(server, authorizer{})
 	context.AfterFunc(ctx, server.GracefulStop)
 	fmt.Println("listening on", address)
-	if err := server.Serve(listener); err != nil {
-		fmt.Fprintln(os.Stderr, "ext-authz:", err)
-		os.Exit(1)
-	}
+	return server.Serve(listener)
 }
 
 type authorizer struct {
