@@ -2,6 +2,7 @@ package beyond
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,32 +14,44 @@ import (
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 )
 
-// eventually polls until check is satisfied, for as long as the suite waits for a Gateway's conditions.
-func eventually(t *testing.T, s *suite.ConformanceTestSuite, what string, check func(ctx context.Context) (bool, error)) {
+// eventually polls until check has no complaint, for as long as the suite gives listeners. The last complaint is the reason of a failure.
+func eventually(t *testing.T, s *suite.ConformanceTestSuite, what string, check func(ctx context.Context) error) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), s.TimeoutConfig.DefaultPollInterval, s.TimeoutConfig.GatewayMustHaveCondition, true, check)
-	require.NoError(t, err, what)
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), s.TimeoutConfig.DefaultPollInterval, s.TimeoutConfig.GatewayListenersMustHaveConditions, true,
+		func(ctx context.Context) (bool, error) {
+			// A request that the end of the time cuts short says nothing new.
+			if found := check(ctx); ctx.Err() == nil {
+				last = found
+			}
+			return last == nil, nil
+		})
+	require.NoError(t, err, "%s: %v", what, last)
 }
 
-// satisfied says whether a condition of the object's current generation has the wanted type, status and, unless empty, reason.
-func satisfied(obj client.Object, conditions []metav1.Condition, want metav1.Condition) bool {
+// unsatisfied complains unless a condition of the object's current generation has the wanted type, status and reason.
+func unsatisfied(obj client.Object, conditions []metav1.Condition, want metav1.Condition) error {
 	for _, c := range conditions {
-		if c.Type == want.Type {
-			return c.Status == want.Status && (want.Reason == "" || c.Reason == want.Reason) && c.ObservedGeneration == obj.GetGeneration()
+		if c.Type == want.Type && c.Status == want.Status && c.Reason == want.Reason && c.ObservedGeneration == obj.GetGeneration() {
+			return nil
 		}
 	}
-	return false
+	return fmt.Errorf("generation %d has conditions %+v", obj.GetGeneration(), conditions)
+}
+
+func wish(want metav1.Condition) string {
+	return fmt.Sprintf("must have %s=%s with reason %s", want.Type, want.Status, want.Reason)
 }
 
 // gatewayOnceSettled waits for the condition and returns the Gateway that has it.
 func gatewayOnceSettled(t *testing.T, s *suite.ConformanceTestSuite, name types.NamespacedName, want metav1.Condition) gatewayv1.Gateway {
 	t.Helper()
 	gateway := gatewayv1.Gateway{}
-	eventually(t, s, "Gateway "+name.String()+" must have "+want.Type+"="+string(want.Status)+" "+want.Reason, func(ctx context.Context) (bool, error) {
+	eventually(t, s, "Gateway "+name.String()+" "+wish(want), func(ctx context.Context) error {
 		if err := s.Client.Get(ctx, name, &gateway); err != nil {
-			return false, err
+			return err
 		}
-		return satisfied(&gateway, gateway.Status.Conditions, want), nil
+		return unsatisfied(&gateway, gateway.Status.Conditions, want)
 	})
 	return gateway
 }
@@ -46,18 +59,17 @@ func gatewayOnceSettled(t *testing.T, s *suite.ConformanceTestSuite, name types.
 // listenerMustHave waits for a condition of one listener.
 func listenerMustHave(t *testing.T, s *suite.ConformanceTestSuite, name types.NamespacedName, listener gatewayv1.SectionName, want metav1.Condition) {
 	t.Helper()
-	what := "listener " + string(listener) + " of Gateway " + name.String() + " must have " + want.Type + "=" + string(want.Status) + " " + want.Reason
-	eventually(t, s, what, func(ctx context.Context) (bool, error) {
+	eventually(t, s, fmt.Sprintf("listener %s of Gateway %s %s", listener, name, wish(want)), func(ctx context.Context) error {
 		gateway := gatewayv1.Gateway{}
 		if err := s.Client.Get(ctx, name, &gateway); err != nil {
-			return false, err
+			return err
 		}
 		for _, status := range gateway.Status.Listeners {
 			if status.Name == listener {
-				return satisfied(&gateway, status.Conditions, want), nil
+				return unsatisfied(&gateway, status.Conditions, want)
 			}
 		}
-		return false, nil
+		return fmt.Errorf("its status has listeners %+v", gateway.Status.Listeners)
 	})
 }
 
@@ -66,17 +78,16 @@ func listenerMustHave(t *testing.T, s *suite.ConformanceTestSuite, name types.Na
 func serviceParentMustHave(t *testing.T, s *suite.ConformanceTestSuite, route client.Object, statusOf func() gatewayv1.RouteStatus, want metav1.Condition) {
 	t.Helper()
 	name := client.ObjectKeyFromObject(route)
-	what := "route " + name.String() + " must have " + want.Type + "=" + string(want.Status) + " " + want.Reason
-	eventually(t, s, what, func(ctx context.Context) (bool, error) {
+	eventually(t, s, fmt.Sprintf("%T %s %s", route, name, wish(want)), func(ctx context.Context) error {
 		if err := s.Client.Get(ctx, name, route); err != nil {
-			return false, err
+			return err
 		}
 		for _, parent := range statusOf().Parents {
-			if parent.ParentRef.Kind != nil && *parent.ParentRef.Kind == "Service" && satisfied(route, parent.Conditions, want) {
-				return true, nil
+			if parent.ParentRef.Kind != nil && *parent.ParentRef.Kind == "Service" {
+				return unsatisfied(route, parent.Conditions, want)
 			}
 		}
-		return false, nil
+		return fmt.Errorf("its status has parents %+v", statusOf().Parents)
 	})
 }
 
