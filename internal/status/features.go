@@ -10,8 +10,6 @@ func GatewayFeatures() []string {
 		"GRPCRouteRequestHeaderModifier",
 		"Gateway",
 		"GatewayAddressEmpty",
-		"GatewayAddressRoutability",
-		"GatewayAddressRoutabilityCluster",
 		"GatewayBackendClientCertificate",
 		"GatewayFrontendClientCertificateValidation",
 		"GatewayFrontendClientCertificateValidationInsecureFallback",
