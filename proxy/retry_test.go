@@ -44,7 +44,6 @@ func TestRetryOfRoutes(t *testing.T) {
 			for name, client := range map[string]func(*pod, netip.AddrPort) *http.Client{"HTTP/1.1": client1, "HTTP/2": client2} {
 				to := map[config.HTTPVersion]string{config.HTTP1Only: "HTTP/1.1", config.HTTP2Only: "HTTP/2"}[version]
 				t.Run(tc.name+"/"+name+" to "+to, func(t *testing.T) {
-					t.Parallel()
 					var seen atomic.Int32
 					sent := strings.Repeat("a", tc.body)
 					backend := app2(t, func(w http.ResponseWriter, r *http.Request) {
