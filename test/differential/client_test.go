@@ -18,8 +18,10 @@ import (
 type request struct {
 	name string
 	to   *destination
-	// raw is sent as it is.
+	// raw is sent as it is, in HTTP/1.1.
 	raw string
+	// http2 is sent instead, if there is one.
+	http2 *stream2
 	// then is sent after an interim answer: the body that Expect waits for, or what follows an upgrade.
 	then string
 	// again tells to send a plain request on the same connection afterwards.

@@ -34,6 +34,7 @@ var ignored = map[string]map[string]string{
 	"own": {
 		"server":       "each names itself, or not",
 		"content-type": "of a text that is each one's own",
+		"grpc-message": "a text that is each one's own",
 	},
 }
 
@@ -52,10 +53,14 @@ func (o *outcome) facts(r *request) map[string]string {
 			f[name] = value
 		}
 	}
-	if r.malformed {
+	refused := r.malformed && (o.status >= 400 || o.refused2(r))
+	switch {
+	case refused && r.http2 != nil && o.status < 500:
+		f["status"] = "refused"
+	case r.malformed:
 		f["status"] = strconv.Itoa(o.status/100) + "xx"
 	}
-	if !r.malformed || o.status < 400 {
+	if !refused {
 		put("end", o.end)
 		put("again", o.again)
 		put("interim", fmt.Sprint(o.interim))
@@ -75,6 +80,12 @@ func (o *outcome) facts(r *request) map[string]string {
 		})
 	}
 	return f
+}
+
+// refused2 tells of a stream or a connection that was ended instead of an answer: how far a malformed request reaches is left to the
+// server (RFC 9113 sections 5.4 and 8.1.1).
+func (o *outcome) refused2(r *request) bool {
+	return r.http2 != nil && o.status == 0 && o.end != "" && o.end != "nothing came"
 }
 
 func (o *outcome) answerFacts(r *request, put func(name, value string)) {

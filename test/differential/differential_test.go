@@ -80,14 +80,14 @@ func TestDifferential(t *testing.T) {
 }
 
 func all(u *union, seed uint64) []*request {
-	var out []*request
+	var routes []*request
 	for _, d := range u.destinations {
 		if d.table != nil && !isRandom(d) {
-			out = append(out, requests(d)...)
+			routes = append(routes, requests(d)...)
 		}
 	}
-	out = append(out, wireRequests(u)...)
-	return append(out, randomRequests(u, seed)...)
+	routes = alsoHTTP2(append(routes, randomRequests(u, seed)...), seed)
+	return append(routes, wireRequests(u)...)
 }
 
 func report(t *testing.T, v *verdicts, sent, different int) {
@@ -186,8 +186,12 @@ const (
 
 // send sends a request over one plane and gathers what backends saw of it; n is how many requests are expected there.
 func (p *planes) send(address string, r *request, n int, copies time.Duration) outcome {
-	p.backends.take(0, 0) // late copies of earlier requests are of no interest any more
-	o := exchangeHTTP1(address, r)
+	p.backends.forget()
+	exchange := exchangeHTTP1
+	if r.http2 != nil {
+		exchange = exchangeHTTP2
+	}
+	o := exchange(address, r)
 	// What a backend saw is there before its answer is; the copies of mirrors come when they come.
 	limit := straggler
 	if r.to.copies > 0 {

@@ -109,7 +109,8 @@ func (u *union) add(configuration string, m *mesh.Mesh, consumer string) {
 				table = own
 			}
 			// Ports without routes matter in one configuration only.
-			if port.Protocol == mesh.ProtocolHTTP && table != nil || configuration == wireConfiguration {
+			http := port.Protocol == mesh.ProtocolHTTP || port.Protocol == mesh.ProtocolHTTP2
+			if http && table != nil || configuration == wireConfiguration {
 				u.destination(configuration, sp, port.Protocol, table)
 			}
 		}

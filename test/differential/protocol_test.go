@@ -29,6 +29,9 @@ func wireRequests(u *union) []*request {
 	var out []*request
 	add := func(service, what string, r request) {
 		r.to, r.name = to[service], wireConfiguration+"/"+service+"/"+what
+		if r.http2 != nil {
+			r.name = http2Name + r.name
+		}
 		out = append(out, &r)
 	}
 	for _, answer := range slices.Sorted(maps.Keys(answers)) {
@@ -73,7 +76,8 @@ func wireRequests(u *union) []*request {
 	for _, text := range malformed {
 		add("plain", "malformed "+text.name, request{raw: text.raw, malformed: true})
 	}
-	return out
+	inHTTP2 := wireRequests2(slices.Clone(out), add)
+	return append(out, inHTTP2...)
 }
 
 // text is a request as it is sent, with what is sent after an interim answer.

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// message is one HTTP/1.1 message as its bytes say, with nothing normalised.
+// message is one message as its bytes say, with nothing normalised.
 type message struct {
 	start    string
 	fields   []string // "Name: value" as sent
-	framing  string   // "", "sized", "chunked" or "until close"
+	framing  string   // "", "sized", "chunked", "until close" or "frames"
 	body     string
 	trailers []string
 }
@@ -47,18 +47,36 @@ func readHead(in *bufio.Reader) (*message, error) {
 // get is the value of a field, those of several lines joined.
 func (m *message) get(name string) string { return joined(m.fields)[name] }
 
-// joined are field lines by name in lower case; several lines of one name are one value (RFC 9110 section 5.3).
+// joined are field lines by name in lower case; several lines of one name are one value (RFC 9110 section 5.3, RFC 9113 section
+// 8.2.3 for cookies).
 func joined(lines []string) map[string]string {
 	out := map[string]string{}
 	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ":")
+		name, value := cutField(line)
 		name, value = strings.ToLower(name), strings.Trim(value, " \t")
 		if before, more := out[name]; more {
-			value = before + "," + value
+			separator := ","
+			if name == "cookie" {
+				separator = "; "
+			}
+			value = before + separator + value
 		}
 		out[name] = value
 	}
 	return out
+}
+
+// cutField is a field line in two. Names of pseudo-header fields begin with a colon (RFC 9113 section 8.3).
+func cutField(line string) (name, value string) {
+	pseudo := strings.HasPrefix(line, ":") && !strings.HasPrefix(line, ": ")
+	if pseudo {
+		line = line[1:]
+	}
+	name, value, _ = strings.Cut(line, ":")
+	if pseudo {
+		name = ":" + name
+	}
+	return name, value
 }
 
 // readBody reads what follows a head, as the head says. response allows bodies that end with the connection.
