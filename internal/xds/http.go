@@ -149,7 +149,7 @@ func onlyHTTP2() *upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_ {
 
 // http2Options let extended CONNECT through (RFC 8441), which is how HTTP/2 carries WebSocket.
 func http2Options() *corev3.Http2ProtocolOptions {
-	return &corev3.Http2ProtocolOptions{AllowConnect: true}
+	return &corev3.Http2ProtocolOptions{AllowConnect: true, OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true)}
 }
 
 // alpnOffer is what the cluster's connections offer. A cluster has one offer for all. Where the protocol is not declared, opaque is

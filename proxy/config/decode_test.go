@@ -263,9 +263,9 @@ func httpCluster(options string) string {
 
 func TestHTTPVersions(t *testing.T) {
 	for options, want := range map[string]config.HTTPVersion{
-		`"explicitHttpConfig": {"httpProtocolOptions": {}}`:                                                          config.HTTP1Only,
-		`"explicitHttpConfig": {"http2ProtocolOptions": {"allowConnect": true}}`:                                     config.HTTP2Only,
-		`"useDownstreamProtocolConfig": {"httpProtocolOptions": {}, "http2ProtocolOptions": {"allowConnect": true}}`: config.SameHTTP,
+		`"explicitHttpConfig": {"httpProtocolOptions": {}}`:                                                                       config.HTTP1Only,
+		`"explicitHttpConfig": {"http2ProtocolOptions": {"allowConnect": true, "overrideStreamErrorOnInvalidHttpMessage": true}}`: config.HTTP2Only,
+		`"useDownstreamProtocolConfig": {"httpProtocolOptions": {}, "http2ProtocolOptions": {"allowConnect": true}}`:              config.SameHTTP,
 	} {
 		r, err := config.Decode(config.ClusterType, "x", "1", encode(t, config.ClusterType, httpCluster(options)))
 		if err != nil || r.Cluster.HTTP != want {

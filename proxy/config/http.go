@@ -71,6 +71,9 @@ func (m *message) http1Options(number protowire.Number) {
 // http2Options reads an envoy.config.core.v3.Http2ProtocolOptions.
 func (m *message) http2Options(number protowire.Number) {
 	options := m.sub(number, "http2_protocol_options")
-	options.ignore(5) // allow_connect: extended CONNECT is always taken
+	options.ignore(
+		5,  // allow_connect: extended CONNECT is always taken
+		14, // override_stream_error_on_invalid_http_message: a malformed message always ends its stream only
+	)
 	options.done()
 }
