@@ -30,7 +30,12 @@ func (x *call) fail(err error) {
 	x.rec.Flag = fail.Of(kind).Flag
 	unprocessed := kind == fail.ConnectFailed && x.who.Direction == telemetry.Inbound && !x.headSent
 	code := http2.Cancel
-	if kind == fail.UpstreamReset && x.resetCode != http2.NoError {
+	switch {
+	case kind != fail.UpstreamReset || x.resetCode == http2.NoError:
+	case x.resetCode == http2.RefusedStream && x.headSent:
+		// Whoever sent a head has processed the request: the client must not read that it may send it again (RFC 9113 section 8.7).
+		code = http2.InternalError
+	default:
 		code = x.resetCode
 	}
 	x.drop(http2.Cancel)
@@ -88,9 +93,9 @@ func (x *call) answerText(status int, kind fail.Kind, detail string, unprocessed
 	x.answer(status, x.text)
 }
 
-// statusOf is what a gRPC call is told of a failure.
+// statusOf is what a gRPC call is told of a failure. A connection that was lost has no code of its own.
 func (x *call) statusOf(kind fail.Kind) grpc.Status {
-	if kind == fail.UpstreamReset && x.resetCode != http2.NoError {
+	if kind == fail.UpstreamReset && x.resetCode != http2.NoError && x.resetCode != http2.Lost {
 		return grpc.FromReset(uint32(x.resetCode))
 	}
 	return fail.GRPC(kind)
