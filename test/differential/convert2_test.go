@@ -5,6 +5,7 @@ package differential
 import (
 	"bufio"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -78,6 +79,9 @@ func inHTTP2(r *request) *request {
 		}
 	case body != "":
 		s.body = []string{body}
+		// A length that is never reached leaves the stream open; ended, it would be malformed.
+		length, err := strconv.Atoi(joined(s.head)["content-length"])
+		s.open = err == nil && length > len(body) && !r.malformed
 	}
 	out := *r
 	out.name, out.http2 = http2Name+r.name, s

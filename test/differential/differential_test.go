@@ -197,6 +197,10 @@ func (p *planes) send(address string, r *request, n int, copies time.Duration) o
 	if r.to.copies > 0 {
 		n, limit = max(n, 1+r.to.copies), copies
 	}
+	// The refusal of what turned out to be malformed in its body may be faster than the backend.
+	if r.malformed && r.http2 != nil && (r.http2.body != nil || r.http2.open) {
+		n, limit = max(n, 1), mirrored
+	}
 	o.seen = p.backends.take(n, limit)
 	slices.SortStableFunc(o.seen, func(a, b seen) int { return strings.Compare(a.service, b.service) })
 	return o
