@@ -39,6 +39,8 @@ func TestRetryOfRoutes(t *testing.T) {
 		{"no answer in time", config.Retry{Attempts: 1}, 0, []int{stall, 200}, 200},
 		{"no answer in time, attempts used up", config.Retry{Attempts: 1}, 0, []int{stall, stall}, 504},
 		{"a body", config.Retry{Attempts: 2, Statuses: []int{500}}, 3, []int{500, abort, 200}, 200},
+		{"the largest body", config.Retry{Attempts: 2, Statuses: []int{500}}, 32 << 10, []int{500, abort, 200}, 200},
+		{"a larger body", config.Retry{Attempts: 2, Statuses: []int{500}}, 32<<10 + 1, []int{500}, 500},
 	} {
 		for _, version := range []config.HTTPVersion{config.HTTP1Only, config.HTTP2Only} {
 			for name, client := range map[string]func(*pod, netip.AddrPort) *http.Client{"HTTP/1.1": client1, "HTTP/2": client2} {

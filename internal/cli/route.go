@@ -179,7 +179,27 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 	if action.Timeout > 0 {
 		fmt.Fprintf(out, "within %s\n", action.Timeout)
 	}
+	if action.BackendTimeout > 0 {
+		fmt.Fprintf(out, "each attempt within %s\n", action.BackendTimeout)
+	}
+	printRetry(out, action.Retry)
 	return nil
+}
+
+// printRetry says when a request is sent again, where a rule does.
+func printRetry(out io.Writer, r *config.Retry) {
+	switch {
+	case r == nil:
+		return
+	case r.Attempts == 0:
+		fmt.Fprintln(out, "never sent again")
+		return
+	}
+	after := "a connection that fails or an attempt that takes too long"
+	if len(r.Statuses) > 0 {
+		after += fmt.Sprintf(", and after %s", strings.Trim(fmt.Sprint(r.Statuses), "[]"))
+	}
+	fmt.Fprintf(out, "sent again after %s: %d times at most\n", after, r.Attempts)
 }
 
 // version says which HTTP a cluster's endpoints get; nothing where that is what the client speaks.

@@ -18,21 +18,38 @@ const AnnotationGateway = "mesh.leno.dev/gateway"
 // maxLabel is the longest name that can also be a label (RFC 1123).
 const maxLabel = 63
 
-// GatewayLabel is the value of LabelGatewayName: the name, or a short form of a long one.
-func GatewayLabel(gateway string) string { return short(gateway, "") }
+// suffix ends the names of what is made for a Gateway.
+const suffix = "-leno"
 
-// GatewayResource is the name of everything that is made for a Gateway in its namespace: its Deployment, Service and ServiceAccount.
-func GatewayResource(gateway string) string { return short(gateway, "-leno") }
+// GatewayLabel is the value of LabelGatewayName: the name, or a short form of a long one.
+func GatewayLabel(gateway string) string {
+	if len(gateway) <= maxLabel {
+		return gateway
+	}
+	return hashed(gateway, gateway, "")
+}
+
+// GatewayResource is the name of everything that is made for a Gateway in its namespace: its Deployment, Service and ServiceAccount. It is
+// one that a Service may have: a label of DNS that begins with a letter (RFC 1035 section 2.3.1).
+func GatewayResource(gateway string) string {
+	letter := gateway != "" && gateway[0] >= 'a' && gateway[0] <= 'z'
+	if letter && !strings.Contains(gateway, ".") && len(gateway)+len(suffix) <= maxLabel {
+		return gateway + suffix
+	}
+	name := strings.ReplaceAll(gateway, ".", "-")
+	if !letter {
+		name = "gateway-" + name
+	}
+	return hashed(name, gateway, suffix)
+}
 
 // GatewayServiceAccount is the service account of a Gateway's proxies.
 func GatewayServiceAccount(gateway string) string { return GatewayResource(gateway) }
 
-// short cuts long names, with a hash that keeps them apart.
-func short(name, suffix string) string {
-	if len(name)+len(suffix) <= maxLabel {
-		return name + suffix
-	}
-	sum := sha256.Sum256([]byte(name))
+// hashed is what of a name there is room for, with a hash of what it stands for that keeps it apart from others.
+func hashed(name, of, end string) string {
+	sum := sha256.Sum256([]byte(of))
 	const digits = 10
-	return strings.TrimRight(name[:maxLabel-digits-1-len(suffix)], "-.") + "-" + hex.EncodeToString(sum[:])[:digits] + suffix
+	end = "-" + hex.EncodeToString(sum[:])[:digits] + end
+	return strings.TrimRight(name[:min(len(name), maxLabel-len(end))], "-.") + end
 }

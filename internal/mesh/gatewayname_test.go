@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,6 +19,16 @@ func TestGatewayNames(t *testing.T) {
 		if len(a) > 63 || a == b || strings.HasSuffix(a, "-") {
 			t.Errorf("%q, %q", a, b)
 		}
+	}
+	// Services begin with a letter and have no dots; the names of Gateways need not.
+	service := regexp.MustCompile(`^[a-z][-a-z0-9]{0,61}[a-z0-9]$`)
+	seen := map[string]bool{}
+	for _, name := range []string{"a.b", "a-b", "1", "gateway-1", "1.a", "1-a", strings.Repeat("a.", 30) + "a", "a"} {
+		got := mesh.GatewayResource(name)
+		if !service.MatchString(got) || seen[got] {
+			t.Errorf("%s becomes %s", name, got)
+		}
+		seen[got] = true
 	}
 	// A name that ends where it is cut must not end with a dash there.
 	if got := mesh.GatewayLabel(strings.Repeat("a", 51) + "-" + strings.Repeat("b", 30)); strings.Contains(got, "--") {

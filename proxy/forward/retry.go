@@ -97,37 +97,46 @@ func (s *session) wait(err error, whole time.Time, wholeKind fail.Kind) error {
 	return nil
 }
 
-// gather reads the rest of a body into x.out where the rule wants retries and the body is short enough for them.
-func (s *session) gather() error {
+// gather appends the rest of a body to b where the rule wants retries and the body is short enough for them. What was read of the
+// client must have been taken.
+func (s *session) gather(b []byte) ([]byte, error) {
 	x := s.x
-	if r := retryOf(x.rule); r == nil || r.Attempts == 0 || x.body.kind != msg.Sized || x.body.left > maxReplay || x.req.Continue {
-		return nil
+	r := retryOf(x.rule)
+	if r == nil || r.Attempts == 0 || x.body.done || x.body.kind != msg.Sized || x.req.Body.Length > maxReplay || x.req.Continue {
+		return b, nil
 	}
-	for !x.body.done {
-		x.in.rewind()
-		x.in.room()
-		if now := time.Now(); !x.until.IsZero() && x.until.Before(now.Add(stall)) {
+	at := len(b)
+	b = append(b, make([]byte, x.body.left)...)
+	for at < len(b) {
+		now := time.Now()
+		short := !x.until.IsZero() && x.until.Before(now.Add(stall))
+		if short {
 			s.setRead(x.until)
 		} else {
 			s.armRead(now, stall)
 		}
-		err := x.in.fill(s.conn)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && !x.until.IsZero() && !time.Now().Before(x.until):
-			return &fail.Error{Kind: x.untilKind}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return &fail.Error{Kind: fail.ClientStalled}
-		case err != nil:
-			return &fail.Error{Kind: fail.ClientGone, Err: err}
-		}
-		out, n, err := x.body.take(&x.in, x.out, false)
-		x.out = out
+		n, err := s.conn.Read(b[at:])
+		at += n
+		x.body.left -= int64(n)
 		x.rec.BytesIn += int64(n)
-		if err != nil {
-			return s.malformed(err)
+		switch {
+		case n > 0:
+		case errors.Is(err, os.ErrDeadlineExceeded) && short:
+			return b, s.unread(x.untilKind, nil)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return b, s.unread(fail.ClientStalled, nil)
+		default:
+			return b, s.unread(fail.ClientGone, err)
 		}
 	}
-	return nil
+	x.body.done = true
+	return b, nil
+}
+
+// unread ends an exchange whose request did not come as a whole.
+func (s *session) unread(kind fail.Kind, err error) error {
+	s.x.req.Close = true
+	return &fail.Error{Kind: kind, Err: err}
 }
 
 // mayRetry is the same for a call.

@@ -67,8 +67,7 @@ func (s *session) forward(c *plan.Cluster) error {
 		x.req.Close = true
 		return s.malformed(err)
 	}
-	if err := s.gather(); err != nil {
-		x.req.Close = true
+	if x.out, err = s.gather(x.out); err != nil {
 		return err
 	}
 	if x.backend != nil && len(x.backend.Mirrors) > 0 && !x.connects() {

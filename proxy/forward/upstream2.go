@@ -118,7 +118,9 @@ func (s *session) firstBody() ([]byte, error) {
 			x.req.Close = true
 			return nil, s.malformed(err)
 		}
-		first = view
+		if first, err = s.gather(view[:len(view):len(view)]); err != nil {
+			return nil, err
+		}
 	}
 	if x.backend == nil || len(x.backend.Mirrors) == 0 || !x.body.done {
 		return first, nil
