@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 
 	"golang.org/x/net/http2"
 )
@@ -80,18 +79,16 @@ type served2 struct {
 
 func (s *served2) get(name string) string { return s.request.get(name) }
 
-func (s *served2) early() bool { return strings.HasPrefix(s.get("x-answer"), "early") }
-
 // begin takes the head of a request.
 func (s *served2) begin(ended bool) {
 	s.request.start = fmt.Sprintf("%s %s HTTP/2", s.get(":method"), s.get(":path"))
-	if s.get("expect") != "" && !s.early() {
+	if s.get("expect") != "" && !early(s.request) {
 		_ = s.c.headers(s.id, []string{":status: 100"}, false) // the reader learns of errors
 	}
 	switch {
 	case ended:
 		s.end()
-	case s.early(), s.get(":method") == "CONNECT":
+	case early(s.request), s.get(":method") == "CONNECT":
 		s.answer(false)
 	}
 }

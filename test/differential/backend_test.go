@@ -131,7 +131,7 @@ func (b *backends) serve(conn net.Conn, service string) {
 			return
 		}
 		x := &exchange{conn: conn, in: in, service: service, request: m}
-		early := strings.HasPrefix(m.get("x-answer"), "early")
+		early := early(m)
 		if m.get("expect") != "" && !early {
 			x.write("HTTP/1.1 100 Continue\r\n\r\n")
 		}
@@ -152,3 +152,6 @@ func (b *backends) serve(conn net.Conn, service string) {
 		}
 	}
 }
+
+// early tells of requests that are answered before their bodies are there.
+func early(m *message) bool { return strings.HasPrefix(m.get("x-answer"), "early-4") }

@@ -11,45 +11,34 @@ import (
 // adder adds a request to a Service of the wire configuration.
 type adder func(service, what string, r request)
 
-// wireRequests2 are those to the ports that get HTTP/2 by declaration, and all that are sent in HTTP/2.
+// wireRequests2 are those to the port that gets HTTP/2 by declaration, and all that are sent in HTTP/2.
 func wireRequests2(inHTTP1 []*request, add adder) []*request {
-	// One method for each answer is enough here; the others are about HEAD and POST over HTTP/1.1.
-	both := func(what string, r request, services ...string) {
-		for _, service := range services {
-			add(service, what, r)
-		}
-	}
-	for _, answer := range slices.Sorted(maps.Keys(answers)) {
-		if !onlyHTTP1[answer] {
-			c := call{method: "GET", path: "/", host: "declared"}.with("X-Answer: " + answer)
-			add("declared", "answer "+answer+" to GET", request{raw: c.raw(), again: true})
-		}
-	}
+	toDeclared(add)
 	for _, answer := range slices.Sorted(maps.Keys(answers2)) {
 		for _, method := range []string{"GET", "POST"} {
 			c := call{method: method, path: "/", host: "declared"}.with("X-Answer: " + answer)
-			what := "answer " + answer + " to " + method
-			add("declared", what, request{raw: c.raw(), again: true})
-			both(what, request{http2: inHTTP2(&request{raw: c.raw()}).http2, again: true}, "declared", "plain")
+			r := request{http2: inHTTP2(&request{raw: c.raw()}).http2, again: true}
+			for _, service := range []string{"declared", "plain"} {
+				add(service, "answer "+answer+" to "+method, r)
+			}
 		}
 	}
-	for _, list := range [][]text{bodies, legal} {
-		for _, text := range list {
-			add("declared", "legal "+text.name, request{raw: text.raw, then: text.then})
+	for _, service := range []string{"plain", "declared"} {
+		for _, text := range legal2 {
+			add(service, "legal "+text.name, request{http2: &text.stream2, then: text.then, again: text.then == ""})
+		}
+		for _, text := range malformed2 {
+			add(service, "malformed "+text.name, request{http2: &text.stream2, malformed: true})
 		}
 	}
-	for _, text := range legal2 {
-		both("legal "+text.name, request{http2: &text.stream2, then: text.then, again: text.then == ""}, "plain", "declared")
-	}
-	for _, text := range grpc2 {
-		both(text.name, request{http2: &text.stream2}, "plain", "declared", "refused", "none", "routed")
-	}
-	for _, text := range malformed2 {
-		both("malformed "+text.name, request{http2: &text.stream2, malformed: true}, "plain", "declared")
+	for _, service := range []string{"plain", "declared", "refused", "none", "routed"} {
+		for _, text := range grpc2 {
+			add(service, text.name, request{http2: &text.stream2})
+		}
 	}
 	var out []*request
 	for _, r := range inHTTP1 {
-		// Of the methods for each answer GET is enough, and one client waits for those that are slow.
+		// Of the methods for each answer GET is enough.
 		if answer := strings.Contains(r.name, "/answer "); answer && !strings.HasSuffix(r.name, " to GET") || only1(r.name) {
 			continue
 		}
@@ -58,6 +47,23 @@ func wireRequests2(inHTTP1 []*request, add adder) []*request {
 		}
 	}
 	return out
+}
+
+// toDeclared adds the requests of HTTP/1.1 clients whose backends get HTTP/2. Of the methods GET is enough.
+func toDeclared(add adder) {
+	list := slices.Sorted(maps.Keys(answers2))
+	for _, answer := range slices.Sorted(maps.Keys(answers)) {
+		if !onlyHTTP1[answer] {
+			list = append(list, answer)
+		}
+	}
+	for _, answer := range list {
+		c := call{method: "GET", path: "/", host: "declared"}.with("X-Answer: " + answer)
+		add("declared", "answer "+answer+" to GET", request{raw: c.raw(), again: true})
+	}
+	for _, text := range slices.Concat(bodies, legal) {
+		add("declared", "legal "+text.name, request{raw: text.raw, then: text.then})
+	}
 }
 
 // only1 tells of requests for answers that only HTTP/1.1 has.
@@ -109,7 +115,8 @@ var legal2 = []text2{
 	{name: "pseudo-header fields in another order", stream2: only2(":path: /", ":authority: plain", ":scheme: http", ":method: GET")},
 	{name: "scheme https", stream2: only2(":method: GET", ":scheme: https", ":authority: plain", ":path: /")},
 	{name: "other authority", stream2: only2(":method: GET", ":scheme: http", ":authority: Example.org:8080", ":path: /")},
-	{name: "asterisk", stream2: only2(":method: OPTIONS", ":scheme: http", ":authority: plain", ":path: *")},
+	{name: "no authority", stream2: only2(":method: GET", ":scheme: http", ":path: /")},
+	{name: "empty authority", stream2: only2(":method: GET", ":scheme: http", ":authority: ", ":path: /")},
 	{name: "odd method", stream2: only2(":method: FLY", ":scheme: http", ":authority: plain", ":path: /")},
 	{name: "cookie crumbs", stream2: asked("cookie: a=1", "cookie: b=2", "x-a: 1", "cookie: c=3")},
 	{name: "one cookie", stream2: asked("cookie: a=1; b=2")},
@@ -158,12 +165,10 @@ var malformed2 = []text2{
 	{name: "no method", stream2: only2(":scheme: http", ":authority: plain", ":path: /")},
 	{name: "no scheme", stream2: only2(":method: GET", ":authority: plain", ":path: /")},
 	{name: "no path", stream2: only2(":method: GET", ":scheme: http", ":authority: plain")},
-	{name: "no authority", stream2: only2(":method: GET", ":scheme: http", ":path: /")},
 	{name: "no pseudo-header fields", stream2: only2("x-a: b")},
 	{name: "empty method", stream2: only2(":method: ", ":scheme: http", ":authority: plain", ":path: /")},
 	{name: "empty scheme", stream2: only2(":method: GET", ":scheme: ", ":authority: plain", ":path: /")},
 	{name: "empty path", stream2: only2(":method: GET", ":scheme: http", ":authority: plain", ":path: ")},
-	{name: "empty authority", stream2: only2(":method: GET", ":scheme: http", ":authority: ", ":path: /")},
 	{name: "two methods", stream2: asked(":method: GET")},
 	{name: "two schemes", stream2: asked(":scheme: http")},
 	{name: "two authorities", stream2: asked(":authority: plain")},
