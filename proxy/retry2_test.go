@@ -100,7 +100,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 func TestWindowIsGivenBackOnce(t *testing.T) {
 	const size = 30 << 10
 	var got atomic.Int64
-	whole := make(chan struct{})
+	whole, full := make(chan struct{}), make(chan struct{})
 	backend := backend2(t, func(p *peer2, _ int) {
 		attempt, body := 0, 0
 		for f := p.frame(); f != nil; f = p.frame() {
@@ -115,6 +115,9 @@ func TestWindowIsGivenBackOnce(t *testing.T) {
 					close(whole)
 				}
 				p.do(0, p.WriteWindowUpdate(0, uint32(len(f.Data()))))
+				if body == 1<<16-1 { // all that the stream's window lets through
+					close(full)
+				}
 			}
 		}
 	})
@@ -152,6 +155,7 @@ func TestWindowIsGivenBackOnce(t *testing.T) {
 	send(60 << 10) // with what was sent three times, more than half of a window
 	c.do(0, c.WritePing(false, [8]byte{}))
 	<-acked
+	<-full // nothing comes any more
 	_ = c.Close()
 	if sum := <-given; sum > sent {
 		t.Errorf("%d octets of window were given back for %d that were sent", sum, sent)

@@ -107,9 +107,7 @@ func (c *Conn) run() {
 	why := c.read()
 
 	c.mu.Lock()
-	if c.broken == nil {
-		c.broken = why
-	}
+	c.breaks(why)
 	why = c.broken
 	c.ending = true
 	_ = c.conn.SetWriteDeadline(time.Now().Add(lastWords))
@@ -247,11 +245,16 @@ func (c *Conn) Close() { c.fail(ErrClosed) }
 
 func (c *Conn) fail(why error) {
 	c.mu.Lock()
+	c.breaks(why)
+	c.mu.Unlock()
+	_ = c.conn.Close() // the reader ends by it
+}
+
+// breaks notes why the connection ends: the first reason counts, whoever finds it. The lock is held.
+func (c *Conn) breaks(why error) {
 	if c.broken == nil {
 		c.broken = why
 	}
-	c.mu.Unlock()
-	_ = c.conn.Close() // the reader ends by it
 }
 
 // usable tells how many streams are open, and whether one more can be.

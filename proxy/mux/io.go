@@ -88,6 +88,7 @@ func (c *Conn) late(err error) error {
 		return c.broken
 	}
 	events, err := c.m.Overdue(nil)
+	c.breaks(err)
 	c.mu.Unlock()
 	deliver(events)
 	return err
@@ -97,7 +98,9 @@ func (c *Conn) late(err error) error {
 func (c *Conn) next(b []byte, now time.Time) (n int, midway bool, err error) {
 	c.mu.Lock()
 	begun := c.m.Begun()
-	n, err = c.m.Next(b, now)
+	if n, err = c.m.Next(b, now); err != nil {
+		c.breaks(err)
+	}
 	midway = c.m.Midway()
 	events := c.m.Events
 	begins := !begun && c.m.Begun()
@@ -235,7 +238,8 @@ func (w *writer) flush() bool {
 			c.awake = false
 			over := c.ending
 			if !over && c.m.Ended() {
-				over, c.broken = true, ErrDone
+				over = true
+				c.breaks(ErrDone)
 				_ = c.conn.SetReadDeadline(time.Now().Add(linger)) // the reader ends then, if its peer does not
 				if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 					_ = half.CloseWrite()
