@@ -202,13 +202,19 @@ func (g *gateways) mesh(trustDomain string) map[mesh.Name]*mesh.Gateway {
 	return out
 }
 
+// clusterOnly tells whether an address is asked for that only the cluster can reach.
+func (g *gateway) clusterOnly() bool {
+	return slices.ContainsFunc(g.object.Spec.Addresses, func(a gatewayv1.GatewaySpecAddress) bool {
+		return a.Routability == gatewayv1.GatewayAddressRoutabilityCluster
+	})
+}
+
 func (g *gateway) infrastructure() mesh.Infrastructure {
-	out := mesh.Infrastructure{UID: string(g.object.UID), Class: string(g.object.Spec.GatewayClassName)}
+	out := mesh.Infrastructure{UID: string(g.object.UID), Class: string(g.object.Spec.GatewayClassName), ClusterOnly: g.clusterOnly()}
 	for _, a := range g.object.Spec.Addresses {
 		if list := addresses([]string{a.Value}); len(list) == 1 && a.Routability == "" {
 			out.Addresses = append(out.Addresses, list[0])
 		}
-		out.ClusterOnly = out.ClusterOnly || a.Routability == gatewayv1.GatewayAddressRoutabilityCluster
 	}
 	if i := g.object.Spec.Infrastructure; i != nil {
 		out.Labels, out.Annotations = map[string]string{}, map[string]string{}

@@ -26,13 +26,15 @@ func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []statu
 			out = append(out, classWant(name, class, g.snapshot.Definitions[mesh.Name{Name: snapshot.GatewayClassDefinition}]))
 		}
 	}
+	standings := make(map[mesh.Name]standing, len(g.byName))
 	for _, name := range slices.SortedFunc(maps.Keys(g.byName), compareNames) {
-		out = append(out, g.byName[name].want(g.standing(name, endpoints)))
+		standings[name] = g.standing(name, endpoints)
+		out = append(out, g.byName[name].want(standings[name]))
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(g.sets), compareNames) {
 		set := g.sets[name]
 		of := g.byName[parentGateway(name, set.object)]
-		out = append(out, set.want(of, g.standing(of.name, endpoints)))
+		out = append(out, set.want(of, standings[of.name]))
 	}
 	return out
 }
@@ -93,7 +95,7 @@ func (g *gateways) standing(name mesh.Name, endpoints map[mesh.ServicePort][]mes
 	service := g.snapshot.Services[resource]
 	var out standing
 	if service != nil {
-		out.addresses = addressesOfGateway(service, one.infrastructure().ClusterOnly)
+		out.addresses = addressesOfGateway(service, one.clusterOnly())
 	}
 	for _, asked := range one.object.Spec.Addresses {
 		if asked.Value == "" {

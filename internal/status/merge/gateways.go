@@ -39,48 +39,46 @@ func Gateway(gateway *gatewayv1.Gateway, want status.Want, now metav1.Time) bool
 		}
 		s.Addresses = append(s.Addresses, one)
 	}
-	s.Listeners = nil
-	for _, l := range want.Listeners {
-		one := gatewayv1.ListenerStatus{Name: gatewayv1.SectionName(l.Name), SupportedKinds: kinds(l.Kinds), AttachedRoutes: l.Attached}
-		i := slices.IndexFunc(before.Listeners, func(e gatewayv1.ListenerStatus) bool { return e.Name == one.Name })
-		if i >= 0 {
-			one.Conditions = before.Listeners[i].Conditions
-		}
-		var differs bool
-		one.Conditions, differs = conditions(one.Conditions, l.Conditions, nil, want.Generation, now)
-		changed = changed || differs || i < 0
-		s.Listeners = append(s.Listeners, one)
-	}
+	listeners, differ := listeners(before.Listeners, want, now)
+	s.Listeners, changed = listeners, changed || differ
 	s.AttachedListenerSets = nil
 	if want.ListenerSets > 0 || before.AttachedListenerSets != nil {
 		s.AttachedListenerSets = &want.ListenerSets
 	}
-	return changed || !reflect.DeepEqual(before.Addresses, s.Addresses) || !reflect.DeepEqual(before.AttachedListenerSets, s.AttachedListenerSets) ||
-		len(before.Listeners) != len(s.Listeners) ||
-		!slices.EqualFunc(before.Listeners, s.Listeners, func(a, b gatewayv1.ListenerStatus) bool {
-			return a.Name == b.Name && a.AttachedRoutes == b.AttachedRoutes && sameKinds(a.SupportedKinds, b.SupportedKinds)
-		})
+	return changed || !reflect.DeepEqual(before.Addresses, s.Addresses) || !reflect.DeepEqual(before.AttachedListenerSets, s.AttachedListenerSets)
 }
 
 // ListenerSet merges the status of a ListenerSet into it, and tells whether that changed anything.
 func ListenerSet(set *gatewayv1.ListenerSet, want status.Want, now metav1.Time) bool {
 	s := &set.Status
-	before := s.DeepCopy()
+	before := make([]gatewayv1.ListenerStatus, len(s.Listeners))
+	for i, l := range s.Listeners {
+		before[i] = gatewayv1.ListenerStatus(*l.DeepCopy())
+	}
 	var changed bool
 	s.Conditions, changed = conditions(s.Conditions, want.Conditions, nil, want.Generation, now)
+	merged, differ := listeners(before, want, now)
 	s.Listeners = nil
+	for _, l := range merged {
+		s.Listeners = append(s.Listeners, gatewayv1.ListenerEntryStatus(l))
+	}
+	return changed || differ
+}
+
+// listeners merges what is known of listeners, and tells whether that changed anything.
+func listeners(before []gatewayv1.ListenerStatus, want status.Want, now metav1.Time) (merged []gatewayv1.ListenerStatus, changed bool) {
 	for _, l := range want.Listeners {
-		one := gatewayv1.ListenerEntryStatus{Name: gatewayv1.SectionName(l.Name), SupportedKinds: kinds(l.Kinds), AttachedRoutes: l.Attached}
-		i := slices.IndexFunc(before.Listeners, func(e gatewayv1.ListenerEntryStatus) bool { return e.Name == one.Name })
+		one := gatewayv1.ListenerStatus{Name: gatewayv1.SectionName(l.Name), SupportedKinds: kinds(l.Kinds), AttachedRoutes: l.Attached}
+		i := slices.IndexFunc(before, func(e gatewayv1.ListenerStatus) bool { return e.Name == one.Name })
 		if i >= 0 {
-			one.Conditions = before.Listeners[i].Conditions
+			one.Conditions = before[i].Conditions
 		}
 		var differs bool
 		one.Conditions, differs = conditions(one.Conditions, l.Conditions, nil, want.Generation, now)
 		changed = changed || differs || i < 0
-		s.Listeners = append(s.Listeners, one)
+		merged = append(merged, one)
 	}
-	return changed || !slices.EqualFunc(before.Listeners, s.Listeners, func(a, b gatewayv1.ListenerEntryStatus) bool {
+	return merged, changed || !slices.EqualFunc(before, merged, func(a, b gatewayv1.ListenerStatus) bool {
 		return a.Name == b.Name && a.AttachedRoutes == b.AttachedRoutes && sameKinds(a.SupportedKinds, b.SupportedKinds)
 	})
 }
