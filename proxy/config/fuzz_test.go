@@ -158,6 +158,7 @@ func mutate(body, ops []byte) (out, left []byte) {
 			next, rest := take(ops)
 			ops = rest
 			fields[at] = protowire.AppendVarint(protowire.AppendTag(nil, number, kind), uint64(next)<<(next%60))
+		default: // as it is
 		}
 	}
 	return bytes.Join(fields, nil), ops

@@ -334,12 +334,12 @@ func (x *call) retry(err *fail.Error, safe bool) {
 		x.cluster = newest(x.who, x.cluster)
 		again = kind != fail.ConnectFailed || errors.Is(err.Err, errUnprocessed) || x.cluster.Balancer.Other(e)
 	}
-	if !again && retriable(kind) && x.mayRetry() {
-		x.later()
-		return
-	}
 	if !again {
-		x.fail(err)
+		if retriable(kind) && x.mayRetry() {
+			x.later()
+		} else {
+			x.fail(err)
+		}
 		return
 	}
 	if x.last = nil; kind == fail.ConnectFailed {

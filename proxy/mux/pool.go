@@ -204,8 +204,8 @@ func Flood(why error) string {
 	if errors.Is(why, ErrPing) {
 		return "ping_timeout"
 	}
-	e, ok := why.(*http2.Error)
-	if !ok {
+	var e *http2.Error
+	if !errors.As(why, &e) {
 		return ""
 	}
 	return e.Flood

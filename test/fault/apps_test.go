@@ -4,6 +4,7 @@ package fault_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -192,7 +193,7 @@ type echoService struct {
 func (echoService) FullDuplexCall(s grpc_testing.TestService_FullDuplexCallServer) error {
 	for {
 		in, err := s.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

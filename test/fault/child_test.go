@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -32,7 +33,7 @@ type child struct {
 // startChild starts a sidecar, with a command line before it, such as one that enters a namespace.
 func startChild(t *testing.T, spec loopback.Spec, before ...string) *child {
 	t.Helper()
-	line := append(before, binary)
+	line := slices.Concat(before, []string{binary})
 	c := &child{spec: spec, cmd: exec.Command(line[0], line[1:]...), exited: make(chan struct{})}
 	var err error
 	if c.logs, err = os.CreateTemp(t.TempDir(), "log"); err != nil {

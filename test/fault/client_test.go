@@ -3,6 +3,7 @@
 package fault_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -68,7 +69,8 @@ func dribble(client *raw, more bool, limit time.Duration) string {
 	}
 	_ = client.SetReadDeadline(time.Now().Add(limit))
 	text, err := io.ReadAll(client.in)
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return fmt.Sprintf("a slow head is still served after %s", limit)
 	}
 	if len(text) > 0 && !strings.HasPrefix(string(text), "HTTP/1.1 408 ") && !strings.HasPrefix(string(text), "HTTP/1.1 400 ") {

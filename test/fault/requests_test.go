@@ -114,7 +114,7 @@ func (r *raw) closedBy(limit time.Duration) bool {
 	_ = r.SetReadDeadline(time.Now().Add(limit))
 	_, err := io.Copy(io.Discard, r.in)
 	var timeout net.Error
-	return !(errors.As(err, &timeout) && timeout.Timeout())
+	return !errors.As(err, &timeout) || !timeout.Timeout()
 }
 
 // reset closes a connection with RST.

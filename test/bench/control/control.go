@@ -71,5 +71,5 @@ func Start(dir, backend string) (*Plane, error) {
 // Stop ends it.
 func (p *Plane) Stop() {
 	p.stop()
-	_ = <-p.ended // an error would have failed the sidecar
+	<-p.ended //nolint:errcheck // an error would have failed the sidecar
 }

@@ -142,7 +142,7 @@ func (m *memory) load(ctx context.Context, settings MemorySettings) error {
 			return err
 		case <-ctx.Done():
 			load.CloseAll(workers)
-			_ = <-ended // ctx tells why
+			<-ended //nolint:errcheck // ctx tells why
 			return context.Cause(ctx)
 		case <-look.C:
 			rss, err := proc.RSS(m.runner.processes...)

@@ -76,6 +76,7 @@ func (o *Outcomes) Complaints(all []suite.ConformanceTest, channel string, whole
 			if whole && !own(test) && !experimentalOnly(test, channel) {
 				out = append(out, fmt.Sprintf("%s did not run: the GatewayClass does not claim all of %s", test.ShortName, names(test.Features)))
 			}
+		default: // it ran
 		}
 	}
 	return out
