@@ -159,13 +159,13 @@ func (a *authority) serving(names ...string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	chain, key, err := devca.PEM(pair)
 	if err != nil {
 		return nil, err
 	}
 	return map[string][]byte{
-		corev1.TLSCertKey:       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
-		corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		corev1.TLSCertKey:       chain,
+		corev1.TLSPrivateKeyKey: key,
 	}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/leno-mesh/leno/proxy"
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/telemetry"
+	"github.com/leno-mesh/leno/test/poll"
 )
 
 // floods2 are what a hostile client does in a loop, and the reason under which its end is counted.
@@ -101,11 +102,7 @@ func counted(t *testing.T, r *prometheus.Registry, side, reason string) float64 
 // eventually waits for something that comes a moment after what is seen on a connection.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal(what)
-		}
-	}
+	poll.Until(t, 10*time.Second, what, is)
 }
 
 // patient answers at once, but for /slow, which waits for its client to go.

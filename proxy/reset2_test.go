@@ -34,7 +34,7 @@ func TestRefusedAfterTheHead(t *testing.T) {
 		}
 	})
 	c := dial2(facing(t, backend, config.HTTP2Only), cartService)
-	defer c.Conn.Close()
+	defer c.Close()
 	c.get(1, "/")
 	if status := c.status(1); status != "200" {
 		t.Fatalf("status %q", status)

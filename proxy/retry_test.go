@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"io"
-	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -97,12 +96,6 @@ func retrying(t *testing.T, backend netip.AddrPort, version config.HTTPVersion, 
 	t.Helper()
 	web := facing(t, backend, version)
 	action.Backends = []config.Backend{{Cluster: cartService.String(), Weight: 1}}
-	web.control.change(func(c *config.Config) {
-		c.Routes = maps.Clone(c.Routes)
-		c.Routes["r"] = &config.RouteTable{Name: "r", Entries: []config.Entry{{
-			Match: config.Match{PathKind: config.PathPrefix, Path: "/"}, Action: action,
-		}}}
-		web.control.answers[cartService].Routes = "r"
-	})
+	web.routes(cartService, []config.Entry{{Match: config.Match{PathKind: config.PathPrefix, Path: "/"}, Action: action}})
 	return web
 }

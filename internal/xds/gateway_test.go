@@ -1,8 +1,6 @@
 package xds_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"slices"
 	"strings"
@@ -32,14 +30,14 @@ func newCertificate(t *testing.T, name string) *mesh.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	chain, key, err := devca.PEM(pair)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &mesh.Certificate{
 		Name:  mesh.Name{Namespace: "edge", Name: name},
-		Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
-		Key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		Chain: chain,
+		Key:   key,
 	}
 }
 

@@ -1,10 +1,8 @@
 package config_test
 
 import (
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,15 +49,13 @@ func validCertificate(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	chain, key, err := devca.PEM(pair)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(kind string, der []byte) string {
-		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
+	text := base64.StdEncoding.EncodeToString
 	return fmt.Sprintf(`{"name": "certificate/a/b", "tlsCertificate": {"certificateChain": {"inlineBytes": %q}, "privateKey": {"inlineBytes": %q}}}`,
-		text("CERTIFICATE", pair.Certificate[0]), text("PRIVATE KEY", key))
+		text(chain), text(key))
 }
 
 func TestGatewayResources(t *testing.T) {

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"testing"
 	"time"
 
@@ -25,15 +23,15 @@ func newCertificate(t *testing.T, name string) *config.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	chain, key, err := devca.PEM(pair)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(kind string, der []byte) *corev3.DataSource {
-		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})}}
+	text := func(pem []byte) *corev3.DataSource {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: pem}}
 	}
 	body, err := proto.Marshal(&tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-		CertificateChain: text("CERTIFICATE", pair.Certificate[0]), PrivateKey: text("PRIVATE KEY", key),
+		CertificateChain: text(chain), PrivateKey: text(key),
 	}}})
 	if err != nil {
 		t.Fatal(err)

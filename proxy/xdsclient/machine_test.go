@@ -1,9 +1,7 @@
 package xdsclient
 
 import (
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -287,13 +285,11 @@ func (p *player) certificate(name string) []byte {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	chain, key, err := devca.PEM(pair)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	text := func(kind string, der []byte) string {
-		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
+	text := base64.StdEncoding.EncodeToString
 	return p.encode(&tlsv3.Secret{}, `{"name": %q, "tlsCertificate": {"certificateChain": {"inlineBytes": %q}, "privateKey": {"inlineBytes": %q}}}`,
-		name, text("CERTIFICATE", pair.Certificate[0]), text("PRIVATE KEY", key))
+		name, text(chain), text(key))
 }

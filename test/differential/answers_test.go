@@ -4,9 +4,11 @@ package differential
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -179,6 +181,5 @@ func (x *exchange) pause(d time.Duration) bool {
 	x.conn.SetReadDeadline(time.Now().Add(d))
 	_, err := x.in.Peek(1)
 	x.conn.SetReadDeadline(time.Time{})
-	timeout, ok := err.(net.Error)
-	return ok && timeout.Timeout()
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }

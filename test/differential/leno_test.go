@@ -19,6 +19,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/xdsclient"
+	"github.com/leno-mesh/leno/test/poll"
 )
 
 // startLeno runs the real proxy and returns where each destination is dialled: a listener of its own stands for redirection.
@@ -79,15 +80,5 @@ const patience = 20 * time.Second
 // eventually waits until check holds.
 func eventually(t testing.TB, what string, check func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	ticks := time.NewTicker(20 * time.Millisecond)
-	defer ticks.Stop()
-	for !check() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("%s: not within %s", what, patience)
-		case <-ticks.C:
-		}
-	}
+	poll.Until(t, patience, what, check)
 }

@@ -164,7 +164,7 @@ var refusing = netip.MustParsePrefix("198.51.100.0/24")
 // endpoints gives each endpoint a backend on loopback. A Service without any in its case gets one, so that its requests
 // arrive somewhere; those of the wire configuration are meant as they are.
 func (u *union) endpoints(sp mesh.ServicePort, list []mesh.Endpoint) {
-	name := sp.Name.String()
+	name := sp.String()
 	if len(list) == 0 && !u.wire(sp) {
 		list = []mesh.Endpoint{{Ready: true, Serving: true}}
 	}

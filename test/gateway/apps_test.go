@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -117,13 +116,11 @@ func (p pki) server(names ...string) *tls.Config {
 
 // secret is a certificate as a gateway refers to it.
 func (p pki) secret(name string, names ...string) *mesh.Certificate {
-	pair := must(p.Server(time.Hour, names...))
-	key := must(x509.MarshalPKCS8PrivateKey(pair.PrivateKey))
-	return &mesh.Certificate{
-		Name:  mesh.Name{Namespace: "edge", Name: name},
-		Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
-		Key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+	chain, key, err := devca.PEM(must(p.Server(time.Hour, names...)))
+	if err != nil {
+		panic(err)
 	}
+	return &mesh.Certificate{Name: mesh.Name{Namespace: "edge", Name: name}, Chain: chain, Key: key}
 }
 
 // client asks a gateway.

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"crypto/tls"
+	"slices"
 	"testing"
 
 	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/proxy/telemetry"
+	"github.com/leno-mesh/leno/test/records"
 )
 
 // TestBackendTLS: endpoints are spoken to in TLS, in the version of HTTP that the port is declared as, and must prove their names.
@@ -103,17 +106,10 @@ func TestMesh(t *testing.T) {
 	}
 	g.from(client{t: t, address: g.Address(9000)}, "http://relayed/", "plain")
 	const gateway = "spiffe://cluster.local/ns/edge/sa/gw-leno"
-	g.Eventually("the sidecar has seen the gateway's identity", func() bool { return plain.records.from(gateway) })
+	g.Eventually("the sidecar has seen the gateway's identity", func() bool { return cameFrom(gateway, plain.records) })
 }
 
-// from tells whether a request came in mutual TLS from an identity.
-func (r *Records) from(id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, one := range r.requests {
-		if one.MTLS && one.Source.Identity == id {
-			return true
-		}
-	}
-	return false
+// cameFrom tells whether a sidecar got a request in mutual TLS from an identity.
+func cameFrom(id string, r *records.Records) bool {
+	return slices.ContainsFunc(r.Requests(telemetry.Inbound), func(one telemetry.Request) bool { return one.MTLS && one.Source.Identity == id })
 }

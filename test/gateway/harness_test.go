@@ -25,7 +25,8 @@ import (
 	"github.com/leno-mesh/leno/internal/xds/server"
 	"github.com/leno-mesh/leno/proxy"
 	"github.com/leno-mesh/leno/proxy/sidecar"
-	"github.com/leno-mesh/leno/proxy/telemetry"
+	"github.com/leno-mesh/leno/test/poll"
+	"github.com/leno-mesh/leno/test/records"
 )
 
 const (
@@ -58,7 +59,7 @@ type Gateway struct {
 	log     *slog.Logger
 	Admin   net.Addr
 	Health  net.Addr
-	Records *Records
+	Records *records.Records
 	// Log is the access log and the proxy's own.
 	Log *lines
 	// Stop tells the proxy to drain; Ended is closed when it has.
@@ -94,7 +95,7 @@ func (a authority) Sign(_ context.Context, who enroll.Caller, der []byte) (chain
 func Start(t *testing.T, ports ...mesh.GatewayPort) *Gateway {
 	t.Helper()
 	g := &Gateway{
-		t: t, ca: must(devca.New(time.Hour)), Records: &Records{}, Log: &lines{}, open: map[uint16]string{}, Ended: make(chan struct{}),
+		t: t, ca: must(devca.New(time.Hour)), Records: &records.Records{}, Log: &lines{}, open: map[uint16]string{}, Ended: make(chan struct{}),
 		mesh: &mesh.Mesh{
 			Settings: mesh.Settings{TrustDomain: trustDomain, MTLS: mesh.MTLSPermissive, AccessLog: true},
 			Services: map[mesh.Name]*mesh.Service{}, Frontends: map[netip.AddrPort]mesh.ServicePort{}, WorkloadByIP: map[netip.Addr]mesh.Name{},
@@ -265,38 +266,7 @@ func at(address net.Addr) mesh.Endpoint {
 // Eventually waits until check holds.
 func (g *Gateway) Eventually(what string, check func() bool) {
 	g.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	ticks := time.NewTicker(5 * time.Millisecond)
-	defer ticks.Stop()
-	for !check() {
-		select {
-		case <-deadline.C:
-			g.t.Fatalf("%s: not within %s", what, patience)
-		case <-ticks.C:
-		}
-	}
-}
-
-// Records are what the proxy told of requests and connections.
-type Records struct {
-	mu          sync.Mutex // guards what follows
-	requests    []telemetry.Request
-	connections []telemetry.Connection
-}
-
-// Request implements telemetry.Sink.
-func (r *Records) Request(one *telemetry.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.requests = append(r.requests, *one)
-}
-
-// Connection implements telemetry.Sink.
-func (r *Records) Connection(one *telemetry.Connection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.connections = append(r.connections, *one)
+	poll.Until(g.t, patience, what, check)
 }
 
 // lines keeps what is written.

@@ -3,11 +3,13 @@ package gateway
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
 // TestTCP: connections go by weight, without waiting for a client that has nothing to say first; the share of a backend that is not
@@ -36,14 +38,9 @@ func TestTCP(t *testing.T) {
 		t.Error("a listener without route answers")
 	}
 	g.Eventually("connections are recorded", func() bool {
-		g.Records.mu.Lock()
-		defer g.Records.mu.Unlock()
-		for _, c := range g.Records.connections {
-			if c.Service == "edge/gw:9000" && c.Origin.Name == "split" && c.Direction == "gateway" && strings.HasPrefix(c.Client, "127.0.0.1:") {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(g.Records.Connections(telemetry.Gateway), func(c telemetry.Connection) bool {
+			return c.Service == "edge/gw:9000" && c.Origin.Name == "split" && strings.HasPrefix(c.Client, "127.0.0.1:")
+		})
 	})
 }
 

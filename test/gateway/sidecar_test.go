@@ -8,12 +8,13 @@ import (
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/proxy/sidecar"
 	"github.com/leno-mesh/leno/proxy/telemetry"
+	"github.com/leno-mesh/leno/test/records"
 )
 
 // injected is a pod with a sidecar in a strict mesh.
 type injected struct {
 	endpoint mesh.Endpoint
-	records  *Records
+	records  *records.Records
 }
 
 // Sidecar runs a sidecar beside an application: at the address where it listens, as if connections were redirected there.
@@ -22,7 +23,7 @@ func (g *Gateway) Sidecar(workload string, app net.Addr) injected {
 	who := mesh.Name{Namespace: "shop", Name: workload + "-1"}
 	inbound := must(net.Listen("tcp", "127.0.0.1:0"))
 	own := netip.MustParseAddrPort(inbound.Addr().String())
-	in := injected{records: &Records{}, endpoint: mesh.Endpoint{
+	in := injected{records: &records.Records{}, endpoint: mesh.Endpoint{
 		Address: own, Ready: true, Serving: true, Workload: who, Identity: "spiffe://cluster.local/ns/shop/sa/" + workload,
 	}}
 	g.Change(func(m *mesh.Mesh, _ *mesh.Gateway) {

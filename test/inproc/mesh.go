@@ -22,6 +22,8 @@ import (
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
+	"github.com/leno-mesh/leno/test/poll"
+	"github.com/leno-mesh/leno/test/records"
 )
 
 // Namespace is the one that the tests' manifests use for most objects.
@@ -62,7 +64,7 @@ type Mesh struct {
 type Pod struct {
 	*local.Pod
 	Sidecar *sidecar.Sidecar
-	Records *Records
+	Records *records.Records
 	App     *App
 	spec    sidecar.Spec
 }
@@ -220,7 +222,7 @@ func (m *Mesh) startPod(planned *local.Pod) {
 	spec.TrustDomain, spec.Manager, spec.Roots = "cluster.local", m.address, string(m.Plane.Roots())
 	spec.Token = m.Plane.Token(m.caller(planned.Name))
 	m.tokens[planned.Name] = spec.Token
-	pod := &Pod{Pod: planned, Records: &Records{}, spec: spec}
+	pod := &Pod{Pod: planned, Records: &records.Records{}, spec: spec}
 	if planned.Runs() {
 		pod.App = startApp(m.T, planned, spec, m.options.App)
 	}
@@ -262,17 +264,7 @@ func (m *Mesh) Pod(owner string) *Pod {
 // Eventually waits until check holds.
 func (m *Mesh) Eventually(what string, check func() bool) {
 	m.T.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	ticks := time.NewTicker(5 * time.Millisecond)
-	defer ticks.Stop()
-	for !check() {
-		select {
-		case <-deadline.C:
-			m.T.Fatalf("%s: not within %s", what, patience)
-		case <-ticks.C:
-		}
-	}
+	poll.Until(m.T, patience, what, check)
 }
 
 // Address is where the application of a pod dials a Service, "catalog:80", or "catalog.shop:80" in another namespace.

@@ -99,6 +99,16 @@ func (ca *CA) Server(lifetime time.Duration, names ...string) (*tls.Certificate,
 	return &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}, nil
 }
 
+// PEM is a certificate of Server and its key (PKCS #8), as Secrets of type kubernetes.io/tls hold them.
+func PEM(c *tls.Certificate) (chain, key []byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("development CA: key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
 func (ca *CA) leaf(public crypto.PublicKey, lifetime time.Duration, template *x509.Certificate) ([]byte, error) {
 	now := time.Now()
 	template.SerialNumber = serial()

@@ -19,6 +19,7 @@ import (
 	"github.com/leno-mesh/leno/internal/xds/server"
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/xdsclient"
+	"github.com/leno-mesh/leno/test/poll"
 )
 
 // plane is a server on an in-memory connection. The peer's identity comes from the header "identity".
@@ -148,16 +149,7 @@ func (c *proxy) outbound(t *testing.T, dst string) *config.Config {
 // eventually polls for something that no channel tells.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(5 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		}
-	}
+	poll.Until(t, 5*time.Second, what, ok)
 }
 
 // fleet is a mesh of n services svc-0, svc-1, … with one endpoint each, and the client pod.
