@@ -257,8 +257,8 @@ func TestOwnFailures(t *testing.T) {
 		"no endpoint":   {to(cartService.String(), 0), nil, codes.Unavailable, "no endpoint is ready: " + cartService.String(), "no_endpoints"},
 		"nobody there":  {to(cartService.String(), 0), []config.Endpoint{{Address: nobody}}, codes.Unavailable, "connecting to the backend failed: " + nobody.String(), "connect_failed"},
 		"no route":      {[]config.Entry{{Match: config.Match{PathKind: config.PathExact, Path: "/x"}, Action: &config.Action{}}}, nil, codes.Unimplemented, "no route matches", "no_route"},
-		"no backend":    {[]config.Entry{{Action: &config.Action{}}}, nil, codes.Unknown, "the route has no valid backend", "bad_backend"},
-		"invalid route": {[]config.Entry{{Action: &config.Action{Fail: &config.Failure{Status: 500, Reason: "☺ 100%"}}}}, nil, codes.Unknown, "the route is not valid: ☺ 100%", "bad_route"},
+		"no backend":    {[]config.Entry{{Action: &config.Action{}}}, nil, codes.Unavailable, "the route has no valid backend", "bad_backend"},
+		"invalid route": {[]config.Entry{{Action: &config.Action{Fail: &config.Failure{Status: 500, Reason: "☺ 100%"}}}}, nil, codes.Unavailable, "the route is not valid: ☺ 100%", "bad_route"},
 		"timeout":       {to(cartService.String(), 50*time.Millisecond), []config.Endpoint{{Address: hanging}}, codes.DeadlineExceeded, "the request took longer than its timeout", "request_timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,8 @@ func GRPC(k Kind) grpc.Status {
 		return grpc.DeadlineExceeded
 	case BodyTooLarge:
 		return grpc.ResourceExhausted
+	case BadRoute, BadBackend:
+		return grpc.Unavailable // as GRPCRouteRule's backendRefs say of references that are not valid
 	default:
 		return grpc.FromHTTP(table[k].Status)
 	}
