@@ -187,7 +187,7 @@ type Rule struct {
 	Fail *Failure
 }
 
-// Retry sends a request again after a failed connection, an attempt that took longer than BackendTimeout, or an answer with one of
+// Retry sends a request again where no backend took it, after an attempt that took longer than BackendTimeout, and after an answer with one of
 // Statuses (GEP-1731).
 type Retry struct {
 	Attempts uint32 // after the first one; 0: none, not even where no backend has seen the request

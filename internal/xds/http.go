@@ -72,8 +72,9 @@ func unprocessed() *routev3.RetryPolicy {
 	}
 }
 
-// retryToo adds to retryOn what routes ask for.
-const retryToo = retryOn + ",reset,retriable-status-codes"
+// retryToo adds to retryOn what routes ask for. Leno's proxies send a request again after a reset only if its method is idempotent,
+// for which a RetryPolicy has no word; without reset, Envoy would make no other attempt after per_try_timeout either.
+const retryToo = retryOn + ",reset,retriable-status-codes,unavailable"
 
 // retryPolicy is a rule's own, where it has one.
 func retryPolicy(r *mesh.Retry) *routev3.RetryPolicy {

@@ -42,7 +42,7 @@ func decodeForward(m *message, match Match, a *Action, extras *object) {
 // routes can add.
 const (
 	retryOn  = "connect-failure,refused-stream"
-	retryToo = retryOn + ",reset,retriable-status-codes"
+	retryToo = retryOn + ",reset,retriable-status-codes,unavailable"
 )
 
 // decodeRetry reads a RetryPolicy.

@@ -167,7 +167,7 @@ type Action struct {
 	Fail            *Failure
 }
 
-// Retry says when a request is sent again, beyond that: after a failed connection, an attempt that took longer than
+// Retry says when a request is sent again, beyond that: where no backend took it, after an attempt that took longer than
 // BackendTimeout, or an answer with one of Statuses.
 type Retry struct {
 	Attempts uint32 // after the first one

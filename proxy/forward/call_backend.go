@@ -177,7 +177,7 @@ func (x *call) respond(r *msg.Response, end bool) {
 		x.retry(&fail.Error{Kind: fail.ConnectFailed, Detail: x.endpoint.Text + " could not reach its application", Err: errUnprocessed}, true)
 		return
 	}
-	if x.again(r.Status) {
+	if x.again(r, end) {
 		x.later()
 		return
 	}
@@ -335,7 +335,7 @@ func (x *call) retry(err *fail.Error, safe bool) {
 		again = kind != fail.ConnectFailed || errors.Is(err.Err, errUnprocessed) || x.cluster.Balancer.Other(e)
 	}
 	if !again {
-		if retriable(kind) && x.mayRetry() {
+		if x.mayRetry() && wanted(err, x.rec.Method, safe) {
 			x.later()
 		} else {
 			x.fail(err)

@@ -48,6 +48,7 @@ type exchange struct {
 	untilKind fail.Kind
 	heard     bool   // the backend has sent something in this attempt
 	retries   uint32 // attempts that the rule's retry made
+	interim   bool   // the client has got an interim response
 	headSent  bool   // the client has got a final response head
 	counted   bool   // in the server's number of requests
 	isHead    bool
@@ -95,7 +96,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.retries = 0
+	x.retries, x.interim = 0, false
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil

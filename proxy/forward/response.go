@@ -117,6 +117,7 @@ func (s *session) passInterim() error {
 	if x.req.Minor == 0 {
 		return nil
 	}
+	x.interim = true
 	b := http1.AppendResponse(takeBuffer(smallBuffer)[:0], &x.resp, false)
 	err := s.write(b, x.now, x.until)
 	giveBuffer(b)

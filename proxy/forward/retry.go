@@ -9,6 +9,7 @@ import (
 
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/fail"
+	"github.com/leno-mesh/leno/proxy/grpc"
 	"github.com/leno-mesh/leno/proxy/http2"
 	"github.com/leno-mesh/leno/proxy/msg"
 	"github.com/leno-mesh/leno/proxy/plan"
@@ -40,9 +41,20 @@ func once(r *plan.Rule) bool {
 	return policy != nil && policy.Attempts == 0
 }
 
-// retriable tells the failures of an attempt, and not of the request.
-func retriable(k fail.Kind) bool {
-	return k == fail.ConnectFailed || k == fail.UpstreamReset || k == fail.BackendTimeout
+// wanted tells whether a rule that asks for retries wants one after err: where no backend took the request, and after its time for
+// one attempt. A connection that ended without an answer may have had the request processed: then only if its method is idempotent
+// (RFC 9110 section 9.2.2). refused: the backend has told that it did not process the request.
+func wanted(err error, method string, refused bool) bool {
+	if errors.Is(err, errAgain) {
+		return true
+	}
+	switch fail.KindOf(err) {
+	case fail.ConnectFailed, fail.BackendTimeout:
+		return true
+	case fail.UpstreamReset:
+		return refused || idempotent(method)
+	}
+	return false
 }
 
 // pause is how long to wait before retry n, counted from 1: at least the base, and up to half of it more, so that requests that
@@ -60,7 +72,7 @@ func pause(r *config.Retry, n uint32) time.Duration {
 // mayRetry tells that the rule allows one more attempt, and that the request can be sent once more.
 func (x *exchange) mayRetry() bool {
 	r := retryOf(x.rule)
-	return r != nil && x.retries < r.Attempts && x.body.done && !x.pump.used && !x.headSent
+	return r != nil && x.retries < r.Attempts && x.body.done && !x.pump.used && !x.headSent && !x.interim
 }
 
 // again tells that an answer is not passed on, but the request sent again.
@@ -68,10 +80,11 @@ func (x *exchange) again(status int) bool {
 	return x.mayRetry() && slices.Contains(x.rule.Action.Retry.Statuses, status)
 }
 
-// wait prepares for another attempt after one that ended with err, or returns what the exchange ends with.
-func (s *session) wait(err error, whole time.Time, wholeKind fail.Kind) error {
+// wait prepares for another attempt after one that ended with err, or returns what the exchange ends with. refused: the backend did
+// not process the request.
+func (s *session) wait(err error, refused bool, whole time.Time, wholeKind fail.Kind) error {
 	x := s.x
-	if !errors.Is(err, errAgain) && !retriable(fail.KindOf(err)) || !x.mayRetry() {
+	if !x.mayRetry() || !wanted(err, x.rec.Method, refused) {
 		return err
 	}
 	x.retries++
@@ -145,9 +158,15 @@ func (x *call) mayRetry() bool {
 	return r != nil && x.retries < r.Attempts && x.replay && !x.headSent
 }
 
-// again is the same for a call.
-func (x *call) again(status int) bool {
-	return x.mayRetry() && slices.Contains(x.rule.Action.Retry.Statuses, status)
+// again is the same for a call, whose answer may be the status of gRPC that says that the backend does not take it.
+func (x *call) again(r *msg.Response, end bool) bool {
+	return x.mayRetry() && (slices.Contains(x.rule.Action.Retry.Statuses, r.Status) || end && x.isCall && unavailable(r.Fields))
+}
+
+// unavailable tells that the fields are those of a call that ended with UNAVAILABLE.
+func unavailable(fields msg.Fields) bool {
+	value, _ := fields.Get("grpc-status")
+	return string(value) == grpc.Unavailable.String()
 }
 
 // later makes another attempt after a pause.

@@ -100,7 +100,7 @@ func (s *session) forward(c *plan.Cluster) error {
 		case attempt < maxAttempts && errors.As(err, &stale) && x.body.done && !x.pump.used && idempotent(x.rec.Method):
 			fresh = true
 		default:
-			if err := s.wait(err, whole, wholeKind); err != nil {
+			if err := s.wait(err, false, whole, wholeKind); err != nil {
 				return err
 			}
 			last = e

@@ -56,7 +56,7 @@ func (s *session) forward2(c *plan.Cluster) error {
 		case safe && fail.KindOf(err) == fail.ConnectFailed && c.Balancer.Other(e):
 			last = e
 		default:
-			if err := s.wait(err, whole, wholeKind); err != nil {
+			if err := s.wait(err, refused, whole, wholeKind); err != nil {
 				return err
 			}
 			last = e
