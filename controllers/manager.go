@@ -26,6 +26,7 @@ import (
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/controllers/certificates"
+	"github.com/leno-mesh/leno/controllers/egress"
 	"github.com/leno-mesh/leno/controllers/feed"
 	"github.com/leno-mesh/leno/controllers/gateways"
 	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
@@ -71,7 +72,8 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	m := &Manager{Manager: mgr}
 
 	// Outputs: proxies, the cluster's status, certificates.
-	ads := server.New(server.Options{})
+	trail := egress.New(mgr.GetAPIReader(), mgr.GetEventRecorder("leno-egress"))
+	ads := server.New(server.Options{Unknown: trail.Note})
 	writer, err := status.Setup(mgr)
 	if err != nil {
 		return nil, fmt.Errorf("status writer: %w", err)
@@ -109,6 +111,7 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	for _, add := range []func() error{
 		func() error { return registerWebhook(rc, mgr, c) },
 		func() error { return meshcontroller.Setup(mgr) },
+		func() error { return mgr.Add(replica.Every(trail.Run)) },
 		func() error { return mgr.Add(replica.Every(pipe.Run)) },
 		func() error { return mgr.Add(feed.New(mgr.GetCache(), material, mgr.GetRESTMapper(), pipe)) },
 		func() error {

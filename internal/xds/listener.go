@@ -25,7 +25,7 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 	if strings.HasPrefix(name, gatewayPrefix) || strings.HasPrefix(name, datagramPrefix) {
 		return gatewayListener(gatewayOf(m, who), name)
 	}
-	dst, ok := parseListener(name)
+	dst, ok := ParseListenerName(name)
 	if !ok {
 		return nil
 	}

@@ -116,8 +116,8 @@ func canonical(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// parseListener reverses ListenerName. Names that it would not have made are refused, so that a resource has one name.
-func parseListener(name string) (netip.AddrPort, bool) {
+// ParseListenerName reverses ListenerName. Names that it would not have made are refused, so that a resource has one name.
+func ParseListenerName(name string) (netip.AddrPort, bool) {
 	rest, ok := strings.CutPrefix(name, outboundPrefix)
 	if !ok {
 		return netip.AddrPort{}, false

@@ -8,7 +8,7 @@ func FuzzNames(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if dst, ok := parseListener(name); ok && ListenerName(dst) != name {
+		if dst, ok := ParseListenerName(name); ok && ListenerName(dst) != name {
 			t.Errorf("listener %q is called %q", name, ListenerName(dst))
 		}
 		if pod, ok := parsePodCluster(name); ok && PodClusterName(pod) != name {

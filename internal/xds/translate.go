@@ -67,7 +67,7 @@ func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
 	if name == InboundName {
 		return who.String()
 	}
-	dst, ok := parseListener(name)
+	dst, ok := ParseListenerName(name)
 	if !ok {
 		return ""
 	}

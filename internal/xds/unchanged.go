@@ -34,7 +34,7 @@ func Unchanged(old, next *mesh.Mesh, typeURL, name, scope string) bool {
 }
 
 func sameListener(old, next *mesh.Mesh, name string) bool {
-	dst, ok := parseListener(name)
+	dst, ok := ParseListenerName(name)
 	if !ok {
 		return false // the inbound listener, too: it is the pod's own and cheap
 	}

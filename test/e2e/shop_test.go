@@ -28,6 +28,7 @@ func TestShop(t *testing.T) {
 	t.Run("canary", func(t *testing.T) { canary(t, ns) })
 	t.Run("status", func(t *testing.T) { routeStatus(t, ns) })
 	t.Run("mutual TLS with identities", func(t *testing.T) { mutualTLS(t, ns) })
+	t.Run("trail of unknown destinations", func(t *testing.T) { trail(t, ns) })
 	t.Run("rolling restart", func(t *testing.T) { rollingRestart(t, ns) })
 	t.Run("control plane away", func(t *testing.T) { withoutManager(t, ns) })
 }
@@ -157,6 +158,26 @@ func metrics(t *testing.T, pod corev1.Pod) string {
 }
 
 // rollingRestart replaces every pod of the shop while 200 requests per second go through all of it.
+// trail: whoever connects to an address that the cluster does not know has an Event that says so. Nobody is at this one (RFC 5737).
+func trail(t *testing.T, ns string) {
+	pod := pods(t, ns, "load")[0]
+	if r, err := load(t.Context(), ns, pod.Name, "--url=http://192.0.2.1:81/", "--rate=1", "--for=1s"); err == nil && r.requests > r.failed {
+		t.Fatalf("somebody answered at 192.0.2.1:81: %+v", r)
+	}
+	eventually(t, patience, "Event of the connection", func(ctx context.Context) error {
+		var list corev1.EventList
+		if err := k.List(ctx, &list, client.InNamespace(ns)); err != nil {
+			return err
+		}
+		for _, e := range list.Items {
+			if e.Reason == "UnknownDestination" && e.InvolvedObject.UID == pod.UID && strings.Contains(e.Message, "192.0.2.1:81") {
+				return nil
+			}
+		}
+		return fmt.Errorf("not among %d Events", len(list.Items))
+	})
+}
+
 func rollingRestart(t *testing.T, ns string) {
 	wait := background(t, ns, pods(t, ns, "load")[0].Name, "--url=http://frontend/", "--rate=200", "--for=45s")
 	for _, name := range []string{"catalog-v1", "catalog-v2", "cart", "frontend"} {

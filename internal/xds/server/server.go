@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,8 +27,11 @@ type Options struct {
 	// Hold is how long a stream of a pod that the mesh does not have yet is kept waiting for it; 0: 10 s.
 	Hold   time.Duration
 	Limits Limits
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger     // nil: slog.Default
+	// Unknown is told of each address that a sidecar was asked to reach and that the mesh has nothing at, once per stream, with the
+	// policy that decided what the sidecar does. It must not block. Optional.
+	Unknown func(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolicy)
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default
 }
 
 // Limits bound what one proxy can cost. Zero fields have the value that is named.
@@ -60,8 +64,10 @@ type Server struct {
 	peer   PeerFunc
 	hold   time.Duration
 	limits Limits
-	now    func() time.Time
-	log    *slog.Logger
+	// unknown is never nil.
+	unknown func(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolicy)
+	now     func() time.Time
+	log     *slog.Logger
 
 	view  atomic.Pointer[view]
 	stats counters
@@ -74,10 +80,13 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		peer: o.Peer, hold: cmp.Or(o.Hold, 10*time.Second), limits: o.Limits.withDefaults(),
-		now: o.Now, log: o.Log, streams: map[*stream]struct{}{},
+		unknown: o.Unknown, now: o.Now, log: o.Log, streams: map[*stream]struct{}{},
 	}
 	if s.peer == nil {
 		s.peer = TLSPeer
+	}
+	if s.unknown == nil {
+		s.unknown = func(mesh.Name, netip.AddrPort, mesh.OutboundPolicy) {}
 	}
 	if s.now == nil {
 		s.now = time.Now

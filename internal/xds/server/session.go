@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -27,6 +28,8 @@ type session struct {
 	nonce   uint64
 	// refused is told of each resource that could not be translated.
 	refused func(typeURL, name string, err error)
+	// unknown is told of each address that the proxy asked for and the mesh has nothing at.
+	unknown func(to netip.AddrPort, policy mesh.OutboundPolicy)
 }
 
 // subscription is what a stream asked for of one type.
@@ -66,7 +69,10 @@ var order = []step{
 }
 
 func newSession(who mesh.Name, limits Limits) *session {
-	s := &session{who: who, limits: limits, types: map[string]*subscription{}, refused: func(string, string, error) {}}
+	s := &session{
+		who: who, limits: limits, types: map[string]*subscription{},
+		refused: func(string, string, error) {}, unknown: func(netip.AddrPort, mesh.OutboundPolicy) {},
+	}
 	for _, o := range order {
 		s.types[o.typeURL] = &subscription{
 			names: map[string]told{}, pending: map[string]struct{}{}, gone: map[string]struct{}{}, byWildcard: map[string]struct{}{},
@@ -249,6 +255,9 @@ func (s *session) step(o step) *discoveryv3.DeltaDiscoveryResponse {
 		case errors.Is(err, xds.ErrUnknown):
 			if !had.answered || had.version != "" {
 				sub.gone[name] = struct{}{}
+			}
+			if to, ok := xds.ParseListenerName(name); ok && !had.answered && o.typeURL == xds.ListenerType {
+				s.unknown(to, s.view.mesh.Settings.Outbound)
 			}
 		case err != nil:
 			s.refused(o.typeURL, name, err) // the proxy keeps what it has

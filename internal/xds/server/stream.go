@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -187,6 +188,7 @@ func (st *stream) first(ctx context.Context) (*discoveryv3.DeltaDiscoveryRequest
 	st.session.refused = func(typeURL, name string, err error) {
 		s.log.Error("resource cannot be translated: the proxy keeps the one it has", "type", typeURL, "name", name, "error", err)
 	}
+	st.session.unknown = func(to netip.AddrPort, policy mesh.OutboundPolicy) { s.unknown(who, to, policy) }
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	streams := 0
