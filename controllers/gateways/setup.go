@@ -53,23 +53,20 @@ func Setup(mgr manager.Manager) (*Keeper, error) {
 	return k, nil
 }
 
-// ClassName is the name of the GatewayClass that the operator creates. Others may name Leno as their controller, too.
-const ClassName = "leno"
-
 // ensureClass creates the GatewayClass once the cluster has the kind. One that is there stays as it is.
 func ensureClass(ctx context.Context, mgr manager.Manager) error {
 	if !served.Wait(ctx, mgr.GetRESTMapper(), served.GatewayClass) {
 		return nil // shutting down
 	}
 	class := &gatewayv1.GatewayClass{
-		ObjectMeta: metav1.ObjectMeta{Name: ClassName},
+		ObjectMeta: metav1.ObjectMeta{Name: mesh.GatewayClass},
 		Spec: gatewayv1.GatewayClassSpec{
 			ControllerName: status.ControllerName, Description: new("Each Gateway is a Deployment of Leno's proxies and a Service"),
 		},
 	}
 	if err := mgr.GetClient().Create(ctx, class); err != nil && !apierrors.IsAlreadyExists(err) {
 		// No reason to end everything else: whoever wants Gateways can create it.
-		slog.ErrorContext(ctx, "GatewayClass not created: create it, with the controller name "+status.ControllerName, "name", ClassName, "error", err)
+		slog.ErrorContext(ctx, "GatewayClass not created: create it, with the controller name "+status.ControllerName, "name", mesh.GatewayClass, "error", err)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 // question is one request that somebody asks about.
 type question struct {
 	from    string
+	gateway string
 	target  *url.URL
 	method  string
 	headers []string
@@ -36,30 +37,39 @@ func newRoute() *cobra.Command {
 		Use:   "route -f DIR --to URL",
 		Short: "Tell where a request would go, and why",
 		Long: `Tell where a request would go, and why: which rules were looked at, which one matched, and what happens then. The
-answer comes from the code that sidecars run.`,
-		Example: "  leno route -f config/samples/shop --to http://catalog.shop/items -H 'X-Canary: yes'",
-		Args:    cobra.NoArgs,
+answer comes from the code that sidecars and gateways run.
+
+With --gateway the request is one that reaches a Gateway from outside; its listeners are chosen by the URL's port and host.`,
+		Example: `  leno route -f config/samples/shop --to http://catalog.shop/items -H 'X-Canary: yes'
+  leno route -f manifests --gateway shop/web --to https://www.example.com/items`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if q.target, err = url.Parse(to); err != nil {
 				return fmt.Errorf("--to: %w", err)
 			}
-			if q.target.Scheme != "http" || q.target.Hostname() == "" {
-				return errors.New("--to is http://SERVICE.NAMESPACE[:PORT][/PATH]")
-			}
 			items, err := loadManifests(cmd, paths)
 			if err != nil {
 				return err
 			}
-			return explain(cmd.OutOrStdout(), newEngine(items), q)
+			e := newEngine(items)
+			switch {
+			case q.gateway != "":
+				return explainGateway(cmd.OutOrStdout(), e, q)
+			case q.target.Scheme != "http" || q.target.Hostname() == "":
+				return errors.New("--to is http://SERVICE.NAMESPACE[:PORT][/PATH]; for a request to a Gateway say --gateway NAMESPACE/NAME, too")
+			}
+			return explain(cmd.OutOrStdout(), e, q)
 		},
 	}
 	filenameFlag(cmd, &paths)
 	cmd.Flags().StringVar(&to, "to", "", "what is requested")
 	cmd.Flags().StringVar(&q.from, "from", "", "namespace of the client; default: that of the Service")
+	cmd.Flags().StringVar(&q.gateway, "gateway", "", "the Gateway that the request reaches, as namespace/name")
 	cmd.Flags().StringVarP(&q.method, "method", "X", http.MethodGet, "HTTP method")
 	cmd.Flags().StringArrayVarP(&q.headers, "header", "H", nil, "header as name: value (repeatable)")
 	_ = cmd.MarkFlagRequired("to") // it is there
+	cmd.MarkFlagsMutuallyExclusive("from", "gateway")
 	return cmd
 }
 
@@ -73,10 +83,6 @@ func explain(out io.Writer, e engine, q question) error {
 	if err != nil {
 		return fmt.Errorf("--to: port: %w", err)
 	}
-	request, err := q.request()
-	if err != nil {
-		return err
-	}
 	client := e.client(cmp.Or(q.from, name.Namespace))
 	sp := mesh.ServicePort{Name: name, Port: uint16(port)}
 	listener, err := e.resource(client, xds.ListenerType, xds.ListenerName(netip.AddrPortFrom(address, sp.Port)))
@@ -84,15 +90,27 @@ func explain(out io.Writer, e engine, q question) error {
 		return fmt.Errorf("port %d of Service %s: %w", port, name, err)
 	}
 	fmt.Fprintf(out, "%s %s from namespace %s\n", q.method, q.target, client.Namespace)
-	if listener.Listener.Routes == "" {
-		version, err := e.version(client, listener.Listener.Cluster)
+	if l := listener.Listener; l.Routes == "" && len(l.Shares) == 0 {
+		version, err := e.version(client, l.Cluster)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "no route is attached to %s:%d: the request goes to its own endpoints%s\n", name, port, version)
-		return e.printEndpoints(out, client, listener.Listener.Cluster, "  ")
+		return e.printEndpoints(out, client, l.Cluster, "  ")
 	}
-	routes, err := e.resource(client, xds.RouteType, listener.Listener.Routes)
+	return e.follow(out, client, listener.Listener, q)
+}
+
+// follow prints what a listener does with the request.
+func (e engine) follow(out io.Writer, client mesh.Name, l *config.Listener, q question) error {
+	if l.Routes == "" {
+		return e.printShares(out, client, l)
+	}
+	request, err := q.request()
+	if err != nil {
+		return err
+	}
+	routes, err := e.resource(client, xds.RouteType, l.Routes)
 	if err != nil {
 		return err
 	}
@@ -101,12 +119,32 @@ func explain(out io.Writer, e engine, q question) error {
 		return err
 	}
 	explanation := table.Explain(request)
+	if explanation.Host != "" {
+		fmt.Fprintf(out, "rules for host %s\n", explanation.Host)
+	}
 	printSteps(out, explanation)
 	if explanation.Chosen == route.None {
 		fmt.Fprintln(out, "no rule matches: the answer is 404")
 		return nil
 	}
 	return e.printAction(out, client, routes.Routes.Entries[explanation.Chosen].Action)
+}
+
+// noShare is what happens to a connection that is to be relayed to nobody.
+const noShare = "no backend has a weight: the connection is closed"
+
+// printShares tells where a connection goes that is relayed as it is.
+func (e engine) printShares(out io.Writer, client mesh.Name, l *config.Listener) error {
+	shares := l.Shares
+	if len(shares) == 0 && l.Cluster != "" {
+		shares = []config.Share{{Cluster: l.Cluster, Weight: 1}}
+	}
+	backends := make([]config.Backend, len(shares))
+	for i, s := range shares {
+		backends[i] = config.Backend{Cluster: s.Cluster, Weight: s.Weight}
+	}
+	fmt.Fprintf(out, "relayed as it is, by %s\n", originName(l.Origin))
+	return e.printBackends(out, client, backends, noShare)
 }
 
 // request is the head that the sidecar would read.
@@ -152,29 +190,8 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 		fmt.Fprintf(out, "the answer is a redirect, %d\n", action.Redirect.Status)
 		return nil
 	}
-	var total uint64
-	for _, backend := range action.Backends {
-		total += uint64(backend.Weight)
-	}
-	if total == 0 {
-		fmt.Fprintln(out, "the rule has no backend with a weight: the answer is 500")
-		return nil
-	}
-	fmt.Fprintln(out, "goes to")
-	for _, backend := range action.Backends {
-		share := 100 * float64(backend.Weight) / float64(total)
-		if backend.Fail != nil {
-			fmt.Fprintf(out, "  %5.1f%%  nowhere: the answer is %d, %s\n", share, backend.Fail.Status, backend.Fail.Reason)
-			continue
-		}
-		version, err := e.version(client, backend.Cluster)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "  %5.1f%%  %s%s\n", share, backend.Cluster, version)
-		if err := e.printEndpoints(out, client, backend.Cluster, "          "); err != nil {
-			return err
-		}
+	if err := e.printBackends(out, client, action.Backends, "the rule has no backend with a weight: the answer is 500"); err != nil {
+		return err
 	}
 	if action.Timeout > 0 {
 		fmt.Fprintf(out, "within %s\n", action.Timeout)
@@ -183,6 +200,42 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 		fmt.Fprintf(out, "each attempt within %s\n", action.BackendTimeout)
 	}
 	printRetry(out, action.Retry)
+	return nil
+}
+
+// printBackends tells the shares of the backends; none is what to say where there are none.
+func (e engine) printBackends(out io.Writer, client mesh.Name, backends []config.Backend, none string) error {
+	var total uint64
+	for _, backend := range backends {
+		total += uint64(backend.Weight)
+	}
+	if total == 0 {
+		fmt.Fprintln(out, none)
+		return nil
+	}
+	fmt.Fprintln(out, "goes to")
+	for _, backend := range backends {
+		share := 100 * float64(backend.Weight) / float64(total)
+		switch {
+		case backend.Fail != nil:
+			fmt.Fprintf(out, "  %5.1f%%  nowhere: the answer is %d, %s\n", share, backend.Fail.Status, backend.Fail.Reason)
+			continue
+		case backend.Cluster == "" || backend.Cluster == xds.FailCluster:
+			fmt.Fprintf(out, "  %5.1f%%  nowhere: the connection is closed\n", share)
+			continue
+		}
+		version, err := "", error(nil)
+		if relayed := none == noShare; !relayed {
+			version, err = e.version(client, backend.Cluster)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  %5.1f%%  %s%s\n", share, backend.Cluster, version)
+		if err := e.printEndpoints(out, client, backend.Cluster, "          "); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -21,8 +21,8 @@ func newRun() *cobra.Command {
 		Short: "Run manifests on this machine: the real mesh, without a cluster and without root",
 		Long: `Run manifests on this machine: the real mesh, without a cluster and without root.
 
-Deployments, Services, HTTPRoutes, ReferenceGrants and the Mesh are taken as in a cluster. Each pod of a Deployment is a
-local command with a real sidecar beside it. The command stands in an annotation of the pod template:
+Deployments, Services, Gateways, routes, policies and the Mesh are taken as in a cluster. Each Gateway is a real proxy, and
+each pod of a Deployment a local command with a real sidecar beside it. The command stands in an annotation of the pod template:
 
     mesh.leno.dev/run: "python3 -m http.server --bind $HOST $PORT"
 

@@ -58,6 +58,7 @@ type Plan struct {
 	Options  Options
 	Pods     []*Pod     // by name, those of You included
 	Services []*Service // by name
+	Gateways []*Gateway // by name
 	// Notes tell what of the manifests is not run, and why.
 	Notes []string
 
@@ -69,10 +70,12 @@ type Plan struct {
 type Pod struct {
 	mesh.Name
 	// Owner is the Deployment, empty for You.
-	Owner          string
+	Owner string
+	// Gateway is the one whose proxy the pod is; nil for others.
+	Gateway        *Gateway
 	ServiceAccount string
 	Labels         map[string]string
-	// Command for /bin/sh; empty for You.
+	// Command for /bin/sh; empty for You and gateways.
 	Command string
 	// Env of the command, as NAME=value.
 	Env []string
@@ -107,7 +110,7 @@ type Service struct {
 // handed on.
 func New(objects []Object, options Options) *Plan {
 	s := sort(objects)
-	p := &Plan{Options: options, Notes: s.notes, rest: s.rest, namespaces: s.allNamespaces()}
+	p := &Plan{Options: options, Notes: s.notes, rest: withClass(s.rest), namespaces: s.allNamespaces()}
 	addresses := newAllocator(options.Salt)
 	p.Services = planServices(s.services, addresses)
 	for _, d := range s.deployments {
@@ -118,6 +121,10 @@ func New(objects []Object, options Options) *Plan {
 		}
 	}
 	p.Pods = append(p.Pods, visitors(p.Services, addresses)...)
+	p.Gateways = planGateways(p.rest, addresses)
+	for _, g := range p.Gateways {
+		p.Pods = append(p.Pods, g.Pod)
+	}
 	slices.SortFunc(p.Pods, func(a, b *Pod) int { return compareNames(a.Name, b.Name) })
 	for _, pod := range p.Pods {
 		pod.Ports = portsOf(pod, p.Services)
@@ -138,7 +145,17 @@ func (p *Plan) Pod(name mesh.Name) *Pod {
 	return nil
 }
 
-// Runs tells whether the pod has a command: You has none.
+// Gateway finds a Gateway by name, nil if it is not planned.
+func (p *Plan) Gateway(name mesh.Name) *Gateway {
+	for _, g := range p.Gateways {
+		if g.Name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+// Runs tells whether the pod has a command: You and gateways have none.
 func (p *Pod) Runs() bool { return p.Command != "" }
 
 func compareNames(a, b mesh.Name) int {

@@ -44,6 +44,9 @@ func (p *Plan) Objects(running []Running) []snapshot.Object {
 		out = append(out, s.withAddress())
 		out = append(out, s.slices(running)...)
 	}
+	for _, g := range p.Gateways {
+		out = append(out, g.objects(running)...)
+	}
 	for _, r := range running {
 		out = append(out, r.object())
 	}

@@ -94,11 +94,11 @@ func portsOf(p *Pod, services []*Service) []uint16 {
 	return slices.Compact(ports)
 }
 
-// aliasesOf gives the pod a way to each Service. You listens on the Services of its namespace themselves.
+// aliasesOf gives the pod a way to each Service. You listens on the Services of its namespace themselves; gateways need none.
 func aliasesOf(p *Pod, services []*Service, addresses *allocator, options Options) []Alias {
 	var aliases []Alias
 	for _, s := range services {
-		if !s.IP.IsValid() || !p.Runs() && s.Namespace != p.Namespace {
+		if p.Gateway != nil || !s.IP.IsValid() || !p.Runs() && s.Namespace != p.Namespace {
 			continue
 		}
 		address := s.IP

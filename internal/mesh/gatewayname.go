@@ -12,6 +12,9 @@ const (
 	LabelGatewayClass = "gateway.networking.k8s.io/gateway-class-name"
 )
 
+// GatewayClass is the name of the GatewayClass that the operator creates. Others may name Leno as their controller, too.
+const GatewayClass = "leno"
+
 // AnnotationGateway is the Gateway's whole name, on its pods: a label has no room for long ones.
 const AnnotationGateway = "mesh.leno.dev/gateway"
 

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"github.com/leno-mesh/leno/internal/snapshot"
 )
 
@@ -180,8 +182,10 @@ func (r *Result) add(file string, line int, document []byte) {
 
 // knownVersion is the version of a kind that is understood, for those who took another one.
 func knownVersion(kind string) string {
+	gateway := gatewayv1.GroupVersion.String()
 	versions := map[string]string{
-		"HTTPRoute": "gateway.networking.k8s.io/v1", "ReferenceGrant": "gateway.networking.k8s.io/v1", "Mesh": "mesh.leno.dev/v1alpha1",
+		"HTTPRoute": gateway, "GRPCRoute": gateway, "TLSRoute": gateway, "TCPRoute": gateway, "UDPRoute": gateway, "ReferenceGrant": gateway,
+		"Gateway": gateway, "GatewayClass": gateway, "ListenerSet": gateway, "BackendTLSPolicy": gateway, "Mesh": "mesh.leno.dev/v1alpha1",
 		"Service": "v1", "Namespace": "v1", "ServiceAccount": "v1", "Deployment": "apps/v1", "EndpointSlice": "discovery.k8s.io/v1",
 	}
 	return versions[kind]

@@ -76,6 +76,7 @@ func overview(out io.Writer, plan *local.Plan, paths []string) {
 		}
 	}
 	table.Flush()
+	gateways(out, plan)
 	if plan.Options.LowestPort > 1 {
 		fmt.Fprintf(out, "\nPorts below %d may not be bound by this user: they are served 8000 higher.\n", plan.Options.LowestPort)
 	}
@@ -83,6 +84,22 @@ func overview(out io.Writer, plan *local.Plan, paths []string) {
 		fmt.Fprintf(out, "\nTry it, as the pod %q of the namespace:\n\n    curl %s/\n", local.You, strings.TrimSuffix(example, ":80"))
 	}
 	fmt.Fprintf(out, "\nEdit a manifest in %s and save it: traffic follows. Ctrl-C ends everything.\n\n", strings.Join(paths, ", "))
+}
+
+// gateways says where clients from outside find what.
+func gateways(out io.Writer, plan *local.Plan) {
+	if len(plan.Gateways) == 0 {
+		return
+	}
+	fmt.Fprintln(out)
+	table := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	fmt.Fprintln(table, "NAMESPACE\tGATEWAY\tADDRESS")
+	for _, g := range plan.Gateways {
+		for _, port := range g.Ports {
+			fmt.Fprintf(table, "%s\t%s:%d\t%s://%s\n", g.Namespace, g.Name.Name, port.Number, strings.ToLower(string(port.Protocol)), g.Address(port, plan.Options))
+		}
+	}
+	table.Flush()
 }
 
 func podsBehind(plan *local.Plan, s *local.Service) []string {

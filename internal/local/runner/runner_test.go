@@ -110,6 +110,57 @@ spec:
   - backendRefs: [{name: web-VERSION, port: 8080}]
 `
 
+const gatewayText = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {namespace: NS, name: edge}
+spec:
+  gatewayClassName: leno
+  listeners: [{name: http, port: 8090, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: NS, name: edge}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+  - backendRefs: [{name: web-v1, port: 8080}]
+`
+
+// TestRunGateway: a Gateway is a proxy of its own, which is found at the address that is shown.
+func TestRunGateway(t *testing.T) {
+	folder := t.TempDir()
+	text := strings.NewReplacer("NS", fmt.Sprintf("gateway-%d", os.Getpid()), "VERSION", "v1", "SELF", os.Args[0]).Replace(deploymentText + "---" + gatewayText)
+	if err := os.WriteFile(filepath.Join(folder, "all.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out screen
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{
+			Paths: []string{folder}, Out: &out, Sidecar: []string{os.Args[0], "sidecar"}, Path: os.Getenv("PATH"),
+			Log: slog.New(slog.NewTextHandler(&out, nil)),
+		})
+	}()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	address := regexp.MustCompile(`edge:8090 +(http://\S+)`)
+	eventually(t, "the overview", &out, func() bool { return address.MatchString(out.String()) })
+	resp, err := http.Get(address.FindStringSubmatch(out.String())[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(body) != "v1" {
+		t.Errorf("%d, %q, %v; it printed\n%s", resp.StatusCode, body, err, &out)
+	}
+}
+
 // TestRun is a run as a user has it: it comes up, follows the files, keeps the last good state, and goes away.
 func TestRun(t *testing.T) {
 	folder := t.TempDir()

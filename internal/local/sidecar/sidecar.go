@@ -103,7 +103,7 @@ func (s *Sidecar) proxyOptions() proxy.Options {
 	if s.options.Sink != nil {
 		sink = both{sink, s.options.Sink}
 	}
-	return proxy.Options{
+	o := proxy.Options{
 		Listen: func(d telemetry.Direction) ([]net.Listener, error) {
 			if d == telemetry.Inbound {
 				return []net.Listener{s.inbound}, nil
@@ -129,7 +129,7 @@ func (s *Sidecar) proxyOptions() proxy.Options {
 		Identity: s.identity,
 		Control: func(apply func(*config.Config)) proxy.Control {
 			s.xds = xdsclient.New(xdsclient.Options{
-				Connect: s.connect(s.identity), NodeID: "sidecar~" + s.spec.Namespace + "/" + s.spec.Pod, Log: s.options.Log,
+				Connect: s.connect(s.identity), NodeID: s.kind() + s.spec.Namespace + "/" + s.spec.Pod, Gateway: s.isGateway(), Log: s.options.Log,
 				OnConfig: apply, OnBundle: s.setRoots, Backoff: s.options.Backoff,
 			})
 			return control{s.xds, s.identity.Ready()}
@@ -138,6 +138,19 @@ func (s *Sidecar) proxyOptions() proxy.Options {
 		OnConfig: func(*config.Config) { s.tellReady() },
 		Log:      s.options.Log,
 	}
+	if s.isGateway() {
+		o.Gateway = s.spec.sockets()
+	}
+	return o
+}
+
+func (s *Sidecar) isGateway() bool { return s.spec.Gateway.IsValid() }
+
+func (s *Sidecar) kind() string {
+	if s.isGateway() {
+		return "gateway~"
+	}
+	return "sidecar~"
 }
 
 // control connects once there is a certificate to connect with.

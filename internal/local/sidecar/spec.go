@@ -24,8 +24,10 @@ type Spec struct {
 	App        netip.Addr `json:"app"`
 	LowestPort uint16     `json:"lowestPort"`
 	LogLevel   string     `json:"logLevel"`
-	Inbound    []Listen   `json:"inbound"`
-	Outbound   []Listen   `json:"outbound"`
+	// Gateway is where the proxy of a gateway opens its ports; the zero Addr: it is a sidecar.
+	Gateway  netip.Addr `json:"gateway,omitzero"`
+	Inbound  []Listen   `json:"inbound"`
+	Outbound []Listen   `json:"outbound"`
 }
 
 // Listen is an address to listen at, and the original destination of what comes in there.
@@ -39,6 +41,9 @@ func For(p *local.Pod, options local.Options) Spec {
 	s := Spec{
 		Namespace: p.Namespace, Pod: p.Name.Name, ServiceAccount: p.ServiceAccount,
 		IP: p.IP, App: p.App, LowestPort: options.LowestPort,
+	}
+	if p.Gateway != nil {
+		s.Gateway = p.Gateway.IP
 	}
 	for _, alias := range p.Aliases {
 		s.Outbound = append(s.Outbound, Listen{At: alias.Listen, Original: alias.Original})
