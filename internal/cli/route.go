@@ -183,6 +183,9 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 		fmt.Fprintf(out, "each attempt within %s\n", action.BackendTimeout)
 	}
 	printRetry(out, action.Retry)
+	if p := action.Persistence; p != nil {
+		fmt.Fprintf(out, "a client stays at the endpoint that %s tells, as long as it is there\n", cmp.Or(p.Header, "the cookie "+p.Cookie))
+	}
 	return nil
 }
 

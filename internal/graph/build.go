@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// TrustDomain is used when no Mesh object names one; "" is DefaultTrustDomain.
 	TrustDomain string
+	// SessionKey is that of mesh.Settings.
+	SessionKey mesh.SessionKey
 }
 
 // Result is what the cluster means.

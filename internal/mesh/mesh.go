@@ -53,6 +53,8 @@ type Settings struct {
 	MTLS        MTLSMode
 	Outbound    OutboundPolicy
 	AccessLog   bool
+	// SessionKey is what sessions are sealed with (Persistence); zero: there are none.
+	SessionKey SessionKey
 }
 
 // MTLSMode says what an inbound listener accepts.
@@ -183,6 +185,8 @@ type Rule struct {
 	BackendTimeout time.Duration
 	// Retry is nil where requests are sent again only if it is certain that no backend has seen them.
 	Retry *Retry
+	// Persistence keeps clients at the backend and endpoint that they were sent to first; nil: each request is on its own.
+	Persistence *Persistence
 	// Fail answers each request of the rule; nil for a valid rule.
 	Fail *Failure
 }

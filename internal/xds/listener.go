@@ -34,11 +34,11 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 		out.origin = m.Services[sp.Name].Origin
 		switch {
 		case port.Consumer[who.Namespace] != nil:
-			out.routes = RouteName(sp, who.Namespace)
+			out.routes, out.sessions = RouteName(sp, who.Namespace), keepsSessions(port.Consumer[who.Namespace])
 		case port.ConsumerL4[who.Namespace] != nil:
 			return out.connections(port.ConsumerL4[who.Namespace])
 		case port.Routes != nil:
-			out.routes = RouteName(sp, "")
+			out.routes, out.sessions = RouteName(sp, ""), keepsSessions(port.Routes)
 		case port.L4 != nil:
 			return out.connections(port.L4)
 		}
@@ -83,6 +83,7 @@ type outbound struct {
 	routes   string // empty: all to cluster
 	cluster  string
 	service  string
+	sessions bool // routes keep some
 }
 
 func (o outbound) listener() *listenerv3.Listener {
@@ -143,6 +144,9 @@ func (o outbound) http() *listenerv3.FilterChain {
 		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: allTo(o.cluster)}
 	} else {
 		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: o.routes}}
+	}
+	if o.sessions {
+		keepSessions(hcm)
 	}
 	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
 }

@@ -52,6 +52,9 @@ const (
 	KeyBackends = "dev.leno.backends"
 	// KeyCORS {origins, methods, headers, expose, credentials, max_age} of a route: lists are texts with commas.
 	KeyCORS = "dev.leno.cors"
+	// KeyPersistence {cookie, path, permanent} or {header}, {timeout, key} of a route: how clients stay at an endpoint. The time is in
+	// seconds, the key 32 octets in base64.
+	KeyPersistence = "dev.leno.persistence"
 	// KeyTransportSocket is Envoy's own key: {mtls: true} selects the mutual TLS transport socket of the cluster.
 	KeyTransportSocket = "envoy.transport_socket_match"
 )

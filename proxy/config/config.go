@@ -164,6 +164,7 @@ type Action struct {
 	BackendTimeout  time.Duration
 	Retry           *Retry // nil: only where it is certain that no backend has seen the request
 	CORS            *CORS
+	Persistence     *Persistence // nil: each request is on its own
 	Fail            *Failure
 }
 

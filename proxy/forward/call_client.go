@@ -59,7 +59,7 @@ func (x *call) route() {
 		x.fail(err)
 		return
 	}
-	x.backend, x.layers = to.backend, to.response
+	x.backend, x.layers, x.stay = to.backend, to.response, to.stay
 	switch {
 	case to.fail != nil:
 		x.answerConfigured(to.fail)

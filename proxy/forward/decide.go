@@ -2,6 +2,7 @@ package forward
 
 import (
 	"slices"
+	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/fail"
@@ -25,6 +26,7 @@ type decision struct {
 	// preflight is the answer to a browser that asks before it makes a request.
 	preflight *cors.Answer
 	cluster   *plan.Cluster
+	stay      stay
 }
 
 // decide finds out where a request goes. It is the same for all versions of HTTP. connect tells that a CONNECT was routed by the sidecar
@@ -62,6 +64,13 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 		return to, nil
 	}
 	b := rule.Choose(random)
+	if to.stay.policy = rule.Persistence; rule.Persistence != nil {
+		if place, ok := rule.Persistence.Find(req, time.Now()); ok {
+			if at := d.At(rule, place); at != nil {
+				b, to.stay.place = at, place
+			}
+		}
+	}
 	if b == nil {
 		return to, &fail.Error{Kind: fail.BadBackend}
 	}

@@ -33,6 +33,7 @@ type exchange struct {
 	rule     *plan.Rule
 	backend  *plan.Backend
 	layers   []layer.Response // that change the answer
+	stay     stay
 	endpoint *lb.Endpoint
 	conn     *pool.Conn
 	asker    asker         // conn, when the request is still to be sent
@@ -95,7 +96,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.retries = 0
+	x.retries, x.stay = 0, stay{}
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil
@@ -152,6 +153,7 @@ func (s *session) handle(d *plan.Destination) error {
 	}
 	s.c.Edge.mark(&x.req)
 	to, err := decide(d, &x.req, s.peered(), s.srv.opts.Random)
+	x.stay = to.stay
 	if x.rule, x.backend, x.layers = to.rule, to.backend, to.response; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
 		s.limit(x.rule.Action.Timeout, fail.RequestTimeout)

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/layer/persistence"
 	"github.com/leno-mesh/leno/proxy/lb"
 )
 
@@ -32,6 +33,8 @@ type Plan struct {
 type Cluster struct {
 	Config   *config.Cluster
 	Balancer *lb.Balancer
+	// Place stands for the cluster in sessions.
+	Place uint64
 }
 
 // Next compiles cfg. Tables and balancers of prev (which may be nil) whose config kept its pointer are taken over; loads
@@ -81,12 +84,17 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 
 func nextCluster(prev *Cluster, c *config.Cluster, random lb.Random) *Cluster {
 	if prev == nil {
-		return &Cluster{c, lb.New(nil, c.Endpoints, random)}
+		return newCluster(c, nil, random)
 	}
 	if prev.Config == c {
 		return prev
 	}
-	return &Cluster{c, lb.New(prev.Balancer, c.Endpoints, random)}
+	return newCluster(c, prev.Balancer, random)
+}
+
+// newCluster compiles c. Loads are taken over from prev, which may be nil.
+func newCluster(c *config.Cluster, prev *lb.Balancer, random lb.Random) *Cluster {
+	return &Cluster{Config: c, Balancer: lb.New(prev, c.Endpoints, random), Place: persistence.Cluster(c.Name)}
 }
 
 // Err tells which route tables could not be compiled; their predecessors stay in use, and without one their requests
@@ -185,7 +193,7 @@ func (p *Plan) fixed(addr netip.AddrPort, protocol config.Protocol, receiver con
 	c := &config.Cluster{Name: addr.String(), Origin: origin, Protocol: protocol,
 		Endpoints: []config.Endpoint{{Address: addr, Workload: receiver}}}
 	return &Destination{Address: addr, Protocol: protocol, Origin: origin, Receiver: receiver, Service: receiver.Service,
-		Cluster: &Cluster{c, lb.New(nil, c.Endpoints, rand.Uint64)}, AccessLog: p.Config.AccessLog, plan: p}
+		Cluster: newCluster(c, nil, rand.Uint64), AccessLog: p.Config.AccessLog, plan: p}
 }
 
 // Serves tells whether any cluster still has an endpoint at addr with that identity, spoken to in that TLS; connections to others

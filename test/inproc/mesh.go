@@ -89,7 +89,7 @@ func (m *Mesh) StartPlane(predecessor *plane.Plane) {
 	options := plane.Options{Lifetime: m.options.Lifetime, Status: m.keepStatus, Published: m.keepMesh, Log: m.log}
 	address := "127.0.0.1:0"
 	if predecessor != nil {
-		options.CA, address = predecessor.CA(), m.address
+		options.CA, options.SessionKey, address = predecessor.CA(), predecessor.SessionKey(), m.address
 	}
 	p, err := plane.New(options)
 	if err != nil {
