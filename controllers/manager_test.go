@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ func TestManager(t *testing.T) {
 	m.condition(t, v1alpha1.MeshGatewayAPIInstalled, metav1.ConditionTrue, "Installed")
 	t.Run("XMesh", m.testXMesh)
 	t.Run("route status", m.testRouteStatus)
+	t.Run("policy status", m.testPolicyStatus)
 
 	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionTrue, "Installed")
@@ -250,6 +252,33 @@ func (m *running) testXMesh(t *testing.T) {
 			return strings.Compare(string(a.Name), string(b.Name))
 		}) || len(x.Status.SupportedFeatures) < 10 {
 			return "features are not in order"
+		}
+		return ""
+	})
+}
+
+// testPolicyStatus expects a word on each target of a policy.
+func (m *running) testPolicyStatus(t *testing.T) {
+	policy := &xv1alpha1.XBackendTrafficPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "cart"},
+		Spec: xv1alpha1.BackendTrafficPolicySpec{
+			TargetRefs:      []xv1alpha1.LocalPolicyTargetReference{{Kind: "Service", Name: "cart"}, {Kind: "Service", Name: "nobody"}},
+			RetryConstraint: &xv1alpha1.RetryConstraint{},
+		},
+	}
+	m.create(t, policy)
+	eventually(t, "status of the policy", func() string {
+		if err := m.client.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
+			return err.Error()
+		}
+		got := map[string]string{}
+		for _, a := range policy.Status.Ancestors {
+			if c := meta.FindStatusCondition(a.Conditions, "Accepted"); c != nil {
+				got[string(a.AncestorRef.Name)] = c.Reason
+			}
+		}
+		if got["cart"] != "Accepted" || got["nobody"] != "TargetNotFound" {
+			return fmt.Sprint(got)
 		}
 		return ""
 	})

@@ -37,6 +37,7 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	refs := newReferences(s)
 	refs.tls = tlsPoliciesOf(s.BackendTLS, refs)
 	refs.tls.publish(services)
+	traffic := trafficPoliciesOf(s.BackendTraffic, services)
 	gateways := gatewaysOf(s, refs)
 	a := &attachment{snapshot: s, refs: refs, services: services, gateways: gateways, tables: tables{}}
 	wants := a.attach(routesOf(s))
@@ -49,5 +50,5 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 		WorkloadByIP: byIP,
 		Endpoints:    e.all(services),
 	}
-	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways))}
+	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways), traffic.wants())}
 }

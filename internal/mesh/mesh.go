@@ -121,6 +121,10 @@ type Port struct {
 	ConsumerL4 map[string]*L4
 	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars.
 	TLS *BackendTLS
+	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
+	Persistence *Persistence
+	// RetryBudget bounds retries to the port; nil: nothing but each rule does.
+	RetryBudget *RetryBudget
 }
 
 // L4 is where connections to a port go that are not looked into beyond their server name: by Servers, or all by Split.
@@ -197,6 +201,15 @@ type Retry struct {
 	Attempts uint32 // after the first one; 0: none, not even where no backend has seen the request
 	Statuses []int  // sorted
 	Backoff  time.Duration
+}
+
+// RetryBudget bounds the retries that one proxy sends to one backend (GEP-3388): within Interval they may be Percent of all requests, and
+// in any case MinRetries within MinInterval.
+type RetryBudget struct {
+	Percent     uint32
+	Interval    time.Duration
+	MinRetries  uint32
+	MinInterval time.Duration
 }
 
 // Failure is a configuration mistake that requests must meet as an error.

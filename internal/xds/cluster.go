@@ -48,6 +48,7 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
 	}
 	facts := fields{}.text("service", service).text("protocol", string(protocol))
+	setTraffic(m, c, facts)
 	defer func() { c.Metadata = metadata{}.set(KeyOrigin, origin(o)).set(KeyCluster, facts).proto() }()
 	if g, t := gatewayTLS(m, who, name); t != nil {
 		if t.Fail != nil {

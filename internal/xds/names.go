@@ -43,7 +43,8 @@ const (
 	KeyInbound = "dev.leno.inbound"
 	// KeyProxy {registry_only, access_log}, on the inbound listener: settings of the whole proxy.
 	KeyProxy = "dev.leno.proxy"
-	// KeyCluster {service, protocol, fail} of a cluster; fail answers all requests that would go there.
+	// KeyCluster {service, protocol, fail, persistence, retry_budget} of a cluster; fail answers all requests that would go there,
+	// persistence is as KeyPersistence, and retry_budget {percent, interval, min_retries, min_interval} with times in milliseconds.
 	KeyCluster = "dev.leno.cluster"
 	// KeyFail {reason, message} of a route that answers with a failure.
 	KeyFail = "dev.leno.fail"

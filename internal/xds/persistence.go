@@ -31,9 +31,19 @@ func keepSessions(hcm *hcmv3.HttpConnectionManager) {
 	})
 }
 
-// keepsSessions tells whether a rule of a table does.
-func keepsSessions(table *mesh.RouteTable) bool {
-	return table != nil && slices.ContainsFunc(table.Entries, func(e mesh.Entry) bool { return e.Rule.Persistence != nil })
+// keepsSessions tells whether a rule of a table does, or one of its backends.
+func keepsSessions(m *mesh.Mesh, table *mesh.RouteTable) bool {
+	return table != nil && slices.ContainsFunc(table.Entries, func(e mesh.Entry) bool {
+		return e.Rule.Persistence != nil || slices.ContainsFunc(e.Rule.Backends, func(b mesh.Backend) bool { return backendPersistence(m, b) != nil })
+	})
+}
+
+// backendPersistence is how a valid backend's own sessions are kept; nil for none.
+func backendPersistence(m *mesh.Mesh, b mesh.Backend) *mesh.Persistence {
+	if _, port := servicePort(m, b.Service); port != nil && b.Fail == nil {
+		return port.Persistence
+	}
+	return nil
 }
 
 // statefulFilter says in Envoy's words how sessions are kept. Envoy's hold the endpoint's address for everybody to read and change: it
@@ -67,6 +77,11 @@ func sessions(p *mesh.Persistence, key []byte) fields {
 // ruleKey is what the sessions of a rule are sealed with: who has it can make sessions for that rule, and for no other.
 func ruleKey(master mesh.SessionKey, o mesh.Origin) []byte {
 	return derive(master, "rule", o.Kind, o.Namespace, o.Name, o.Rule)
+}
+
+// clusterKey is what the sessions of a cluster are sealed with.
+func clusterKey(master mesh.SessionKey, cluster string) []byte {
+	return derive(master, "cluster", cluster)
 }
 
 // derive is HMAC-SHA256 over names that have no zero octets.

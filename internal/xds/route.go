@@ -69,7 +69,7 @@ func route(m *mesh.Mesh, index int, e mesh.Entry) *routev3.Route {
 		r.Action = directResponse(noBackends)
 		md.set(KeyFail, failure(noBackends))
 	default:
-		r.Action = &routev3.Route_Route{Route: forward(e.Match.Path, e.Rule)}
+		r.Action = &routev3.Route_Route{Route: forward(m, e.Match.Path, e.Rule)}
 		md.set(KeyBackends, backendExtras(e.Rule.Backends))
 		if p := e.Rule.Persistence; p != nil && m.Settings.SessionKey != (mesh.SessionKey{}) {
 			r.TypedPerFilterConfig = statefulFilter(p)

@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"net/netip"
+	"time"
 )
 
 // Enum values of Envoy's API.
@@ -30,6 +31,7 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		}
 		m.ignore(
 			4,  // connect_timeout: the proxy's own
+			10, // circuit_breakers: as the metadata say
 			43, // transport_socket_matches: mutual TLS follows from each endpoint's identity
 		)
 		c.TLS = decodeBackendTLS(m.sub(24, "transport_socket"))
@@ -39,6 +41,8 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		facts := md[keyCluster]
 		c.Service, c.Protocol = facts.text("service"), facts.protocol("protocol")
 		c.Fail = decodeFailure(facts.object("fail"))
+		c.Persistence = decodePersistence(facts.object("persistence"))
+		c.RetryBudget = decodeRetryBudget(facts.object("retry_budget"))
 		if c.TLS != nil && c.HTTP == SameHTTP {
 			m.fail("has TLS without the one version of HTTP that is spoken in it")
 		}
@@ -49,6 +53,23 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// decodeRetryBudget reads {percent, interval, min_retries, min_interval}; nil from nil.
+func decodeRetryBudget(o *object) *RetryBudget {
+	if o == nil {
+		return nil
+	}
+	milliseconds := func(key string) time.Duration { return time.Duration(o.count(key, math.MaxUint32)) * time.Millisecond }
+	b := &RetryBudget{
+		Percent: o.count("percent", 100), Interval: milliseconds("interval"),
+		MinRetries: o.count("min_retries", math.MaxInt32), MinInterval: milliseconds("min_interval"),
+	}
+	if b.Interval == 0 || b.MinInterval == 0 {
+		o.fail("has an interval of 0")
+	}
+	o.done()
+	return b
 }
 
 func (o *object) protocol(key string) Protocol {

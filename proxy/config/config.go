@@ -254,8 +254,20 @@ type Cluster struct {
 	// TLS is how a gateway speaks to the application behind the endpoints; nil: as Endpoint.Identity says alone.
 	TLS *BackendTLS
 	// Fail answers all requests that would go to the cluster.
-	Fail      *Failure
-	Endpoints []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
+	Fail *Failure
+	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
+	Persistence *Persistence
+	// RetryBudget bounds the retries that rules ask for; nil: nothing but each rule does.
+	RetryBudget *RetryBudget
+	Endpoints   []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
+}
+
+// RetryBudget bounds retries: within Interval they may be Percent of all requests, and in any case MinRetries within MinInterval.
+type RetryBudget struct {
+	Percent     uint32
+	Interval    time.Duration
+	MinRetries  uint32
+	MinInterval time.Duration
 }
 
 // HTTPVersion says which version of HTTP a cluster's endpoints get.

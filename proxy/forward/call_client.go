@@ -84,6 +84,9 @@ func (x *call) route() {
 		x.fail(&fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"})
 		return
 	}
+	if x.cluster.Budget != nil {
+		x.cluster.Budget.Request(x.rec.Start)
+	}
 	x.drawMirrors()
 	if x.whole {
 		x.sendMirrors()

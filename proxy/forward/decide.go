@@ -41,7 +41,9 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 		}
 	}
 	if d.Routes == nil {
-		return decision{cluster: d.Cluster}, nil
+		to := decision{cluster: d.Cluster}
+		to.atCluster(req)
+		return to, nil
 	}
 	rule := d.Routes.Match(req)
 	if rule == nil {
@@ -79,7 +81,19 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 	if to.fail == nil && to.redirect == nil && to.cluster != nil {
 		to.fail = to.cluster.Config.Fail
 	}
+	to.atCluster(req)
 	return to, nil
+}
+
+// atCluster finds the session that a request has at its cluster, where no rule keeps sessions.
+func (to *decision) atCluster(req *msg.Request) {
+	if to.cluster == nil || to.cluster.Persistence == nil || to.stay.policy != nil {
+		return
+	}
+	to.stay.policy = to.cluster.Persistence
+	if place, ok := to.stay.policy.Find(req, time.Now()); ok {
+		to.stay.place = place
+	}
 }
 
 // share adds what a browser is told to the layers of responses; it has the last word.

@@ -52,6 +52,7 @@ type exchange struct {
 	headSent  bool   // the client has got a final response head
 	counted   bool   // in the server's number of requests
 	isHead    bool
+	budget    *lb.Budget // of the backend, for retries; nil: none
 }
 
 var exchanges = sync.Pool{New: func() any {
@@ -96,7 +97,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.retries, x.stay = 0, stay{}
+	x.retries, x.budget, x.stay = 0, nil, stay{}
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil
@@ -175,10 +176,13 @@ func (s *session) handle(d *plan.Destination) error {
 			l.Request(&x.req)
 		}
 	}
-	switch {
-	case to.cluster == nil:
+	if to.cluster == nil {
 		return &fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"}
-	case to.cluster.Config.HTTP == config.HTTP2Only:
+	}
+	if x.budget = to.cluster.Budget; x.budget != nil {
+		x.budget.Request(x.start)
+	}
+	if to.cluster.Config.HTTP == config.HTTP2Only {
 		return s.forward2(to.cluster)
 	}
 	return s.forward(to.cluster)

@@ -74,6 +74,9 @@ func (s *session) wait(err error, whole time.Time, wholeKind fail.Kind) error {
 	if !errors.Is(err, errAgain) && !retriable(fail.KindOf(err)) || !x.mayRetry() {
 		return err
 	}
+	if x.budget != nil && !x.budget.Retry(time.Now()) {
+		return &fail.Error{Kind: fail.RetryBudget, Err: err}
+	}
 	x.retries++
 	until := time.Now().Add(pause(x.rule.Action.Retry, x.retries))
 	late := !whole.IsZero() && whole.Before(until)
@@ -152,6 +155,10 @@ func (x *call) again(status int) bool {
 
 // later makes another attempt after a pause.
 func (x *call) later() {
+	if b := x.cluster.Budget; b != nil && !b.Retry(time.Now()) {
+		x.fail(&fail.Error{Kind: fail.RetryBudget})
+		return
+	}
 	x.retries++
 	x.last = x.endpoint
 	x.drop(http2.Cancel)

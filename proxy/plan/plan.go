@@ -33,6 +33,10 @@ type Plan struct {
 type Cluster struct {
 	Config   *config.Cluster
 	Balancer *lb.Balancer
+	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
+	Persistence *persistence.Policy
+	// Budget bounds retries; nil: it does not.
+	Budget *lb.Budget
 	// Place stands for the cluster in sessions.
 	Place uint64
 }
@@ -84,17 +88,20 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 
 func nextCluster(prev *Cluster, c *config.Cluster, random lb.Random) *Cluster {
 	if prev == nil {
-		return newCluster(c, nil, random)
+		prev = &Cluster{}
 	}
 	if prev.Config == c {
 		return prev
 	}
-	return newCluster(c, prev.Balancer, random)
+	return newCluster(c, prev, random)
 }
 
-// newCluster compiles c. Loads are taken over from prev, which may be nil.
-func newCluster(c *config.Cluster, prev *lb.Balancer, random lb.Random) *Cluster {
-	return &Cluster{Config: c, Balancer: lb.New(prev, c.Endpoints, random), Place: persistence.Cluster(c.Name)}
+// newCluster compiles c. Loads and budgets are taken over from prev.
+func newCluster(c *config.Cluster, prev *Cluster, random lb.Random) *Cluster {
+	return &Cluster{
+		Config: c, Balancer: lb.New(prev.Balancer, c.Endpoints, random), Place: persistence.Cluster(c.Name),
+		Persistence: persistence.Compile(c.Persistence), Budget: lb.NewBudget(prev.Budget, c.RetryBudget),
+	}
 }
 
 // Err tells which route tables could not be compiled; their predecessors stay in use, and without one their requests
@@ -193,7 +200,7 @@ func (p *Plan) fixed(addr netip.AddrPort, protocol config.Protocol, receiver con
 	c := &config.Cluster{Name: addr.String(), Origin: origin, Protocol: protocol,
 		Endpoints: []config.Endpoint{{Address: addr, Workload: receiver}}}
 	return &Destination{Address: addr, Protocol: protocol, Origin: origin, Receiver: receiver, Service: receiver.Service,
-		Cluster: newCluster(c, nil, rand.Uint64), AccessLog: p.Config.AccessLog, plan: p}
+		Cluster: newCluster(c, &Cluster{}, rand.Uint64), AccessLog: p.Config.AccessLog, plan: p}
 }
 
 // Serves tells whether any cluster still has an endpoint at addr with that identity, spoken to in that TLS; connections to others

@@ -74,3 +74,44 @@ func TestSessionOutlivesWeights(t *testing.T) {
 		return answer.Seen.Owner == "catalog-v2" && answer.Header.Get("X-Place") != ""
 	})
 }
+
+// TestSessionsOfServices: a policy keeps the clients of a Service where they are, with a route and without one.
+func TestSessionsOfServices(t *testing.T) {
+	policy := `
+---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: {namespace: inproc, name: catalog}
+spec:
+  targetRefs: [{group: "", kind: Service, name: catalog}]
+  sessionPersistence: {type: Header}
+`
+	for name, route := range map[string]string{
+		"no route": "",
+		"a route":  inproc.Route("catalog", "catalog", "\n  - backendRefs: [{name: catalog, port: 80}]"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := inproc.Start(t, inproc.Options{}, inproc.Shop, policy, route)
+			if got := m.Status("catalog"); !strings.Contains(got, "Accepted=true Accepted") {
+				t.Errorf("status %s", got)
+			}
+			client := m.Client("client")
+			first := client.Get("catalog:80/")
+			var session string
+			for name := range first.Header {
+				if strings.HasPrefix(name, "Leno-Session-") {
+					session = name + ": " + first.Header.Get(name)
+				}
+			}
+			if session == "" {
+				t.Fatalf("%d %v", first.Status, first.Header)
+			}
+			if got := client.Shares(30, "catalog:80/", session); len(got) != 1 || got[first.Seen.Owner] != 30 {
+				t.Errorf("a session at %s went to %v", first.Seen.Owner, got)
+			}
+			if got := client.Shares(40, "catalog:80/"); len(got) != 2 {
+				t.Errorf("requests without a session all went to %v", got)
+			}
+		})
+	}
+}
