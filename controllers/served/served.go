@@ -29,6 +29,7 @@ var (
 	ReferenceGrantV1Beta1 = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"}
 	XMesh                 = experimental("XMesh")
 	XBackendTrafficPolicy = experimental("XBackendTrafficPolicy")
+	XBackend              = experimental("XBackend")
 	Issuer                = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Issuer"}
 	Certificate           = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}
 	CertificateRequest    = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "CertificateRequest"}

@@ -218,6 +218,14 @@ func (e engine) version(client mesh.Name, cluster string) (string, error) {
 }
 
 func (e engine) printEndpoints(out io.Writer, client mesh.Name, cluster, indent string) error {
+	c, err := e.resource(client, xds.ClusterType, cluster)
+	if err != nil {
+		return err
+	}
+	if d := c.Cluster.DNS; d != nil {
+		fmt.Fprintf(out, "%s%s, port %d, outside of the mesh, found by DNS\n", indent, d.Host, d.Port)
+		return nil
+	}
 	r, err := e.resource(client, xds.EndpointType, cluster)
 	if err != nil {
 		return err

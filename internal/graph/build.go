@@ -37,6 +37,7 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	refs := newReferences(s)
 	refs.tls = tlsPoliciesOf(s.BackendTLS, refs)
 	refs.tls.publish(services)
+	refs.xbackends = xbackendsOf(s.XBackends, settings.TrustDomain, refs)
 	traffic := trafficPoliciesOf(s.BackendTraffic, services)
 	gateways := gatewaysOf(s, refs)
 	a := &attachment{snapshot: s, refs: refs, services: services, gateways: gateways, tables: tables{}}
@@ -44,11 +45,12 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	m := &mesh.Mesh{
 		Settings:     settings,
 		Services:     services,
+		XBackends:    servicesOfXBackends(refs.xbackends),
 		Gateways:     gateways.mesh(settings.TrustDomain),
 		Workloads:    workloads,
 		Frontends:    frontendsOf(services),
 		WorkloadByIP: byIP,
 		Endpoints:    e.all(services),
 	}
-	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways), traffic.wants())}
+	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways), traffic.wants(), xbackendWants(refs.xbackends, a))}
 }

@@ -34,6 +34,8 @@ type Mesh struct {
 	Settings Settings
 	// Services by name, headless and selectorless ones included.
 	Services map[Name]*Service
+	// XBackends are destinations of routes that are no Services, by name, each as a Service without addresses and with one port.
+	XBackends map[Name]*Service
 	// Gateways by name.
 	Gateways map[Name]*Gateway
 	// Workloads by pod name; pods without an address yet, finished pods and host-network pods are left out.
@@ -92,6 +94,8 @@ type ServicePort struct {
 	Name
 	Port uint16
 	UDP  bool // a number may be used once for each transport
+	// XBackend tells that Name is that of an XBackend (GEP-4894), not of a Service; Port is the one that it names.
+	XBackend bool
 }
 
 // Service is one Kubernetes Service.
@@ -119,8 +123,10 @@ type Port struct {
 	// nothing in L4, and so for each client namespace (GEP-1294: GRPCRoute before HTTPRoute before TLSRoute before TCPRoute).
 	L4         *L4
 	ConsumerL4 map[string]*L4
-	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars.
+	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars. That of an XBackend is for all proxies.
 	TLS *BackendTLS
+	// Hostname is what proxies ask DNS for to find the endpoints, outside of the mesh; "" where they are known.
+	Hostname string
 	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
 	Persistence *Persistence
 	// RetryBudget bounds retries to the port; nil: nothing but each rule does.

@@ -39,6 +39,7 @@ const (
 	KindReferenceGrant Kind = "ReferenceGrant"
 	KindBackendTLS     Kind = "BackendTLSPolicy"
 	KindBackendTraffic Kind = "XBackendTrafficPolicy"
+	KindXBackend       Kind = "XBackend"
 	KindMesh           Kind = "Mesh"
 	// KindDefinition is the CustomResourceDefinition of GatewayClasses, its metadata only: it tells the version of the Gateway API.
 	KindDefinition Kind = "CustomResourceDefinition"
@@ -58,7 +59,7 @@ func (k Kind) ClusterScoped() bool {
 func Kinds() []Kind {
 	return []Kind{
 		KindDefinition, KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
-		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindGatewayClass, KindGateway, KindListenerSet,
+		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindXBackend, KindGatewayClass, KindGateway, KindListenerSet,
 		KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute,
 	}
 }
@@ -155,6 +156,8 @@ func KindOf(obj runtime.Object) (Kind, bool) {
 		return KindBackendTLS, true
 	case *xv1alpha1.XBackendTrafficPolicy:
 		return KindBackendTraffic, true
+	case *xv1alpha1.XBackend:
+		return KindXBackend, true
 	case *gatewayv1.ReferenceGrant, *gatewayv1beta1.ReferenceGrant:
 		return KindReferenceGrant, true
 	case *v1alpha1.Mesh:

@@ -36,6 +36,7 @@ type Snapshot struct {
 	ReferenceGrants map[mesh.Name]*gatewayv1.ReferenceGrant
 	BackendTLS      map[mesh.Name]*gatewayv1.BackendTLSPolicy
 	BackendTraffic  map[mesh.Name]*xv1alpha1.XBackendTrafficPolicy
+	XBackends       map[mesh.Name]*xv1alpha1.XBackend
 	Meshes          map[mesh.Name]*v1alpha1.Mesh
 	Definitions     map[mesh.Name]*metav1.PartialObjectMetadata
 
@@ -90,6 +91,7 @@ func (s *Snapshot) contents() map[Ref]Object {
 	collect(all, KindReferenceGrant, s.ReferenceGrants)
 	collect(all, KindBackendTLS, s.BackendTLS)
 	collect(all, KindBackendTraffic, s.BackendTraffic)
+	collect(all, KindXBackend, s.XBackends)
 	collect(all, KindMesh, s.Meshes)
 	collect(all, KindDefinition, s.Definitions)
 	return all

@@ -64,7 +64,7 @@ func frontend(m *mesh.Mesh, dst netip.AddrPort) (mesh.ServicePort, *mesh.Port) {
 }
 
 func servicePort(m *mesh.Mesh, sp mesh.ServicePort) (*mesh.Service, *mesh.Port) {
-	s := m.Services[sp.Name]
+	s := service(m, sp)
 	if s == nil {
 		return nil, nil
 	}
@@ -74,6 +74,13 @@ func servicePort(m *mesh.Mesh, sp mesh.ServicePort) (*mesh.Service, *mesh.Port) 
 		}
 	}
 	return nil, nil
+}
+
+func service(m *mesh.Mesh, sp mesh.ServicePort) *mesh.Service {
+	if sp.XBackend {
+		return m.XBackends[sp.Name]
+	}
+	return m.Services[sp.Name]
 }
 
 // outbound is a listener in our own words.

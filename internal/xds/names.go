@@ -94,16 +94,23 @@ func ListenerName(dst netip.AddrPort) string {
 	return outboundPrefix + canonical(dst).String()
 }
 
-// ClusterName is "namespace/service:port", of the cluster and of its endpoints; "namespace/service:port/udp" for a UDP port.
+// ClusterName is "namespace/service:port", of the cluster and of its endpoints; "namespace/service:port/udp" for a UDP port, and
+// "namespace/name:port/xbackend" for an XBackend.
 func ClusterName(sp mesh.ServicePort) string {
 	name := sp.Namespace + "/" + sp.Name.Name + ":" + strconv.Itoa(int(sp.Port))
-	if sp.UDP {
+	switch {
+	case sp.XBackend:
+		name += xbackendSuffix
+	case sp.UDP:
 		name += udpSuffix
 	}
 	return name
 }
 
-const udpSuffix = "/udp"
+const (
+	udpSuffix      = "/udp"
+	xbackendSuffix = "/xbackend"
+)
 
 // PodClusterName is "address:port", of the cluster with that one endpoint.
 func PodClusterName(pod netip.AddrPort) string { return canonical(pod).String() }
@@ -149,11 +156,12 @@ func parseCluster(name string) (mesh.ServicePort, bool) {
 		return mesh.ServicePort{}, false
 	}
 	number, udp := strings.CutSuffix(number, udpSuffix)
+	number, xbackend := strings.CutSuffix(number, xbackendSuffix)
 	port, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
 		return mesh.ServicePort{}, false
 	}
-	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port), UDP: udp}
+	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port), UDP: udp, XBackend: xbackend}
 	return sp, ClusterName(sp) == name
 }
 

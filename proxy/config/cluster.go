@@ -8,17 +8,22 @@ import (
 
 // Enum values of Envoy's API.
 const (
+	discoveryDNS   = 1 // Cluster.DiscoveryType.STRICT_DNS
 	discoveryEDS   = 3 // Cluster.DiscoveryType.EDS
 	lbLeastRequest = 1 // Cluster.LbPolicy.LEAST_REQUEST
 )
 
-// decodeCluster reads an envoy.config.cluster.v3.Cluster whose endpoints come by EDS under the same name.
+// decodeCluster reads an envoy.config.cluster.v3.Cluster whose endpoints come by EDS under the same name, or by DNS.
 func decodeCluster(name string, body []byte) (*Cluster, error) {
 	c := &Cluster{Name: name}
 	err := read(body, func(m *message) {
 		m.named("name", name)
-		if t := m.number(2, "type"); t != discoveryEDS {
-			m.fail("field type is %d: this proxy supports EDS", t)
+		switch t := m.number(2, "type"); t {
+		case discoveryEDS:
+		case discoveryDNS:
+			c.DNS = decodeDNS(m)
+		default:
+			m.fail("field type is %d: this proxy supports EDS and STRICT_DNS", t)
 		}
 		eds := m.sub(3, "eds_cluster_config")
 		eds.ignore(1) // eds_config: always the stream it came by

@@ -259,7 +259,16 @@ type Cluster struct {
 	Persistence *Persistence
 	// RetryBudget bounds the retries that rules ask for; nil: nothing but each rule does.
 	RetryBudget *RetryBudget
-	Endpoints   []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
+	// DNS is asked for the endpoints; nil: the control plane tells them.
+	DNS       *DNS
+	Endpoints []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
+}
+
+// DNS is a name whose addresses, at a port, are endpoints.
+type DNS struct {
+	Host    string // in lower case, without a dot at its end
+	Port    uint16
+	Refresh time.Duration // how often it is asked again
 }
 
 // RetryBudget bounds retries: within Interval they may be Percent of all requests, and in any case MinRetries within MinInterval.

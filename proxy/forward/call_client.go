@@ -91,7 +91,7 @@ func (x *call) route() {
 	if x.whole {
 		x.sendMirrors()
 	}
-	x.attempt()
+	x.startAttempts()
 }
 
 // decide finds out where the request goes. CONNECT goes nowhere: tunnels over HTTP/2 are extended CONNECT, which has the method of an

@@ -179,6 +179,7 @@ func (s *session) handle(d *plan.Destination) error {
 	if to.cluster == nil {
 		return &fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"}
 	}
+	to.cluster = s.known(to.cluster)
 	if x.budget = to.cluster.Budget; x.budget != nil {
 		x.budget.Request(x.start)
 	}

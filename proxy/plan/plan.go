@@ -133,6 +133,9 @@ type Destination struct {
 	names  *serverNames // nil: the server name makes no difference
 }
 
+// Cluster finds a cluster; nil if there is none of that name.
+func (p *Plan) Cluster(name string) *Cluster { return p.clusters[name] }
+
 // Lookup finds a cluster; nil if there is none of that name.
 func (d *Destination) Lookup(name string) *Cluster { return d.plan.clusters[name] }
 
