@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
@@ -31,8 +33,10 @@ import (
 	"github.com/leno-mesh/leno/controllers/gateways"
 	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
 	"github.com/leno-mesh/leno/controllers/replica"
+	"github.com/leno-mesh/leno/controllers/sessions"
 	"github.com/leno-mesh/leno/controllers/status"
 	"github.com/leno-mesh/leno/controllers/webhook"
+	"github.com/leno-mesh/leno/internal/graph"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/pipeline"
 	"github.com/leno-mesh/leno/internal/snapshot"
@@ -95,8 +99,14 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		return nil, fmt.Errorf("cache for certificates: %w", err)
 	}
 
+	key, err := sessionKey(rc, mgr.GetScheme())
+	if err != nil {
+		return nil, err
+	}
+
 	// The core: news in, meshes and wanted status out.
 	pipe := pipeline.New(pipeline.Options{
+		Graph: graph.Options{SessionKey: key},
 		Publish: func(now *mesh.Mesh) {
 			enrol.use(now.Settings.TrustDomain)
 			ads.Publish(now)
@@ -125,6 +135,20 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 		}
 	}
 	return m, nil
+}
+
+// startTimeout bounds what is asked of the API server before anything runs.
+const startTimeout = 30 * time.Second
+
+// sessionKey is the key that all replicas share.
+func sessionKey(rc *rest.Config, scheme *runtime.Scheme) (mesh.SessionKey, error) {
+	c, err := client.New(rc, client.Options{Scheme: scheme})
+	if err != nil {
+		return mesh.SessionKey{}, fmt.Errorf("client for the key of session persistence: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	return sessions.Key(ctx, c)
 }
 
 // registerWebhook puts injection on the webhook server, unless there is none.

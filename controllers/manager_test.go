@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -47,6 +48,8 @@ func TestManager(t *testing.T) {
 	m.condition(t, v1alpha1.MeshGatewayAPIInstalled, metav1.ConditionTrue, "Installed")
 	t.Run("XMesh", m.testXMesh)
 	t.Run("route status", m.testRouteStatus)
+	t.Run("policy status", m.testPolicyStatus)
+	t.Run("XBackend status", m.testXBackendStatus)
 
 	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionTrue, "Installed")
@@ -252,6 +255,66 @@ func (m *running) testXMesh(t *testing.T) {
 			return "features are not in order"
 		}
 		return ""
+	})
+}
+
+// testPolicyStatus expects a word on each target of a policy.
+func (m *running) testPolicyStatus(t *testing.T) {
+	policy := &xv1alpha1.XBackendTrafficPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "cart"},
+		Spec: xv1alpha1.BackendTrafficPolicySpec{
+			TargetRefs:      []xv1alpha1.LocalPolicyTargetReference{{Kind: "Service", Name: "cart"}, {Kind: "Service", Name: "nobody"}},
+			RetryConstraint: &xv1alpha1.RetryConstraint{},
+		},
+	}
+	m.create(t, policy)
+	eventually(t, "status of the policy", func() string {
+		if err := m.client.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
+			return err.Error()
+		}
+		got := map[string]string{}
+		for _, a := range policy.Status.Ancestors {
+			if c := meta.FindStatusCondition(a.Conditions, "Accepted"); c != nil {
+				got[string(a.AncestorRef.Name)] = c.Reason
+			}
+		}
+		if got["cart"] != "Accepted" || got["nobody"] != "TargetNotFound" {
+			return fmt.Sprint(got)
+		}
+		return ""
+	})
+}
+
+// testXBackendStatus expects a word for the Service whose route leads to an XBackend.
+func (m *running) testXBackendStatus(t *testing.T) {
+	backend := &xv1alpha1.XBackend{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "outside"},
+		Spec: xv1alpha1.BackendSpec{
+			Type: xv1alpha1.BackendTypeExternalHostname, Port: xv1alpha1.BackendPort{Number: 80},
+			ExternalHostname: &xv1alpha1.ExternalHostnameBackend{Hostname: "api.example.com"},
+		},
+	}
+	service, core := gatewayv1.Kind("Service"), gatewayv1.Group("")
+	kind, group := gatewayv1.Kind("XBackend"), gatewayv1.Group(xv1alpha1.GroupName)
+	m.create(t, backend, &gatewayv1.HTTPRoute{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "outside"},
+		Spec: gatewayv1.HTTPRouteSpec{
+			CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Kind: &service, Group: &core, Name: "cart"}}},
+			Rules: []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
+				BackendObjectReference: gatewayv1.BackendObjectReference{Kind: &kind, Group: &group, Name: "outside"},
+			}}}}},
+		},
+	})
+	eventually(t, "status of the XBackend", func() string {
+		if err := m.client.Get(t.Context(), client.ObjectKeyFromObject(backend), backend); err != nil {
+			return err.Error()
+		}
+		for _, a := range backend.Status.Ancestors {
+			if a.AncestorRef.Name == "cart" && meta.IsStatusConditionTrue(a.Conditions, "Accepted") {
+				return ""
+			}
+		}
+		return fmt.Sprint(backend.Status)
 	})
 }
 

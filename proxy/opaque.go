@@ -102,6 +102,7 @@ func (p *Proxy) connect(ctx context.Context, f flow) (*upstream, error) {
 	if cluster == nil {
 		return nil, &fail.Error{Kind: fail.NoEndpoints}
 	}
+	cluster = p.known(ctx, cluster)
 	if bad := cluster.Config.Fail; bad != nil {
 		return nil, &fail.Error{Kind: fail.BadBackend, Detail: bad.Reason}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/accept"
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/detect"
+	"github.com/leno-mesh/leno/proxy/dns"
 	"github.com/leno-mesh/leno/proxy/drain"
 	"github.com/leno-mesh/leno/proxy/forward"
 	"github.com/leno-mesh/leno/proxy/mux"
@@ -50,6 +51,8 @@ type Options struct {
 	Gateway *Gateway
 	// Dial makes TCP connections that are not captured again.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	// Lookup finds the addresses of names outside of the mesh; optional: the pod's own resolver is asked.
+	Lookup dns.Lookup
 	// Own tells whether an address is one of the own application, and where that really listens (the same address
 	// wherever the kernel redirects).
 	Own func(netip.AddrPort) (netip.AddrPort, bool)
@@ -103,6 +106,7 @@ type Proxy struct {
 	dialer  *tlsx.Dialer
 	pool    *pool.Pool
 	streams *mux.Pool
+	names   *dns.Resolver
 	forward *forward.Server
 	tls     *tlsx.Server
 	learnt  detect.Learnt
@@ -115,8 +119,9 @@ type Proxy struct {
 	// complaints bounds log lines that anybody on the network can cause.
 	complaints limiter
 
-	apply    sync.Mutex // serialises changes of plan; guards given and access
+	apply    sync.Mutex // serialises changes of plan; guards given, resolved and access
 	given    *config.Config
+	resolved map[*config.Cluster]resolved
 	access   *bool                     // access log as set here; nil: as given
 	plan     atomic.Pointer[plan.Plan] // never nil
 	draining atomic.Bool
@@ -127,7 +132,11 @@ func New(opts Options) *Proxy {
 	if opts.Random == nil {
 		opts.Random = rand.Uint64
 	}
+	if opts.Lookup == nil {
+		opts.Lookup = dns.System
+	}
 	p := &Proxy{opts: opts, given: &config.Config{}}
+	p.names = dns.New(opts.Lookup, p.again, opts.Log)
 	p.plan.Store(plan.Next(nil, p.given))
 	p.dialer = &tlsx.Dialer{
 		Source: opts.Identity, Raw: p.dial, Own: opts.Own,
@@ -140,7 +149,7 @@ func New(opts Options) *Proxy {
 		}
 	})
 	p.forward = forward.New(forward.Options{
-		Pool: p.pool, Streams: p.streams, Sink: opts.Sink, Random: opts.Random,
+		Pool: p.pool, Streams: p.streams, Sink: opts.Sink, Random: opts.Random, Pending: p.names.Pending,
 		Flood: func(d telemetry.Direction, reason string) { opts.Counters.Flooded(string(d), reason) },
 	})
 	p.tls = tlsx.NewServer(opts.Identity)
@@ -153,6 +162,13 @@ func (p *Proxy) Apply(cfg *config.Config) {
 	p.apply.Lock()
 	defer p.apply.Unlock()
 	p.given = cfg
+	p.use()
+}
+
+// again brings the configuration to use with what has been found out since.
+func (p *Proxy) again() {
+	p.apply.Lock()
+	defer p.apply.Unlock()
 	p.use()
 }
 
@@ -172,6 +188,7 @@ func (p *Proxy) use() {
 		changed.AccessLog = *p.access
 		cfg = &changed
 	}
+	cfg = p.resolve(cfg)
 	next := plan.Next(p.plan.Load(), cfg)
 	if err := next.Err(); err != nil {
 		p.opts.Log.Error("parts of the configuration cannot be used, their predecessors stay", "error", err.Error())
@@ -212,6 +229,7 @@ func (p *Proxy) Ready() (ready bool, reason string) {
 func (p *Proxy) Run(ctx context.Context) error {
 	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	defer p.names.Close()
 	failed := make(chan error, 3)
 	var running sync.WaitGroup
 	var listeners []net.Listener

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/controllers/served"
@@ -20,6 +21,7 @@ import (
 //+kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=list;watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;backendtlspolicies;referencegrants,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes;udproutes,verbs=get;list;watch
+//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies;xbackends,verbs=get;list;watch
 //+kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=gatewayclasses.gateway.networking.k8s.io,verbs=get;list;watch
 //+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes,verbs=get;list;watch
 
@@ -80,6 +82,9 @@ var kinds = []row{
 	{kind: snapshot.KindConfigMap, new: object[corev1.ConfigMap], list: objects[corev1.ConfigMapList], material: true},
 	{kind: snapshot.KindBackendTLS, new: object[gatewayv1.BackendTLSPolicy], list: objects[gatewayv1.BackendTLSPolicyList],
 		crd: &served.BackendTLSPolicy},
+	{kind: snapshot.KindBackendTraffic, new: object[xv1alpha1.XBackendTrafficPolicy], list: objects[xv1alpha1.XBackendTrafficPolicyList],
+		crd: &served.XBackendTrafficPolicy},
+	{kind: snapshot.KindXBackend, new: object[xv1alpha1.XBackend], list: objects[xv1alpha1.XBackendList], crd: &served.XBackend},
 	{kind: snapshot.KindGatewayClass, new: object[gatewayv1.GatewayClass], list: objects[gatewayv1.GatewayClassList],
 		crd: &served.GatewayClass},
 	{kind: snapshot.KindGateway, new: object[gatewayv1.Gateway], list: objects[gatewayv1.GatewayList], crd: &served.Gateway},

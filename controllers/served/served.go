@@ -27,7 +27,9 @@ var (
 	BackendTLSPolicy      = gatewayAPI("BackendTLSPolicy")
 	ReferenceGrant        = gatewayAPI("ReferenceGrant")
 	ReferenceGrantV1Beta1 = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"}
-	XMesh                 = schema.GroupVersionKind{Group: "gateway.networking.x-k8s.io", Version: "v1alpha1", Kind: "XMesh"}
+	XMesh                 = experimental("XMesh")
+	XBackendTrafficPolicy = experimental("XBackendTrafficPolicy")
+	XBackend              = experimental("XBackend")
 	Issuer                = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Issuer"}
 	Certificate           = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}
 	CertificateRequest    = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "CertificateRequest"}
@@ -35,6 +37,10 @@ var (
 
 func gatewayAPI(kind string) schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: kind}
+}
+
+func experimental(kind string) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "gateway.networking.x-k8s.io", Version: "v1alpha1", Kind: kind}
 }
 
 // Is tells whether the cluster serves a kind now. The error is that of asking.

@@ -5,6 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/status"
@@ -13,6 +14,7 @@ import (
 
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses/status;gateways/status;listenersets/status;backendtlspolicies/status,verbs=update;patch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes/status;grpcroutes/status;tlsroutes/status;tcproutes/status;udproutes/status,verbs=update;patch
+//+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies/status;xbackends/status,verbs=update;patch
 
 // kind is one kind of object whose status Leno writes.
 type kind struct {
@@ -27,6 +29,10 @@ var kinds = map[string]kind{
 	"BackendTLSPolicy": {served.BackendTLSPolicy, object[gatewayv1.BackendTLSPolicy], into(func(o *gatewayv1.BackendTLSPolicy, want status.Want, now metav1.Time) bool {
 		return merge.Policy(&o.Status, want, now)
 	})},
+	"XBackendTrafficPolicy": {served.XBackendTrafficPolicy, object[xv1alpha1.XBackendTrafficPolicy], into(func(o *xv1alpha1.XBackendTrafficPolicy, want status.Want, now metav1.Time) bool {
+		return merge.Policy(&o.Status, want, now)
+	})},
+	"XBackend":     {served.XBackend, object[xv1alpha1.XBackend], into(merge.XBackend)},
 	"GatewayClass": {served.GatewayClass, object[gatewayv1.GatewayClass], into(merge.Class)},
 	"Gateway":      {served.Gateway, object[gatewayv1.Gateway], into(merge.Gateway)},
 	"ListenerSet":  {served.ListenerSet, object[gatewayv1.ListenerSet], into(merge.ListenerSet)},

@@ -22,6 +22,9 @@ type engine struct {
 	status []status.Want
 }
 
+// exampleKey stands where a cluster has a secret.
+var exampleKey = mesh.SessionKey{1}
+
 func newEngine(items []manifest.Item) engine {
 	var objects []local.Object
 	for _, item := range items {
@@ -32,7 +35,7 @@ func newEngine(items []manifest.Item) engine {
 	for _, pod := range plan.Pods {
 		running = append(running, local.Running{Pod: pod, Phase: local.Ready})
 	}
-	built := graph.Build((&snapshot.Snapshot{}).With(local.Diff(nil, plan.Objects(running))), graph.Options{})
+	built := graph.Build((&snapshot.Snapshot{}).With(local.Diff(nil, plan.Objects(running))), graph.Options{SessionKey: exampleKey})
 	return engine{plan: plan, mesh: built.Mesh, status: built.Status}
 }
 

@@ -200,6 +200,9 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 		fmt.Fprintf(out, "each attempt within %s\n", action.BackendTimeout)
 	}
 	printRetry(out, action.Retry)
+	if p := action.Persistence; p != nil {
+		fmt.Fprintf(out, "a client stays at the endpoint that %s tells, as long as it is there\n", cmp.Or(p.Header, "the cookie "+p.Cookie))
+	}
 	return nil
 }
 
@@ -268,6 +271,14 @@ func (e engine) version(client mesh.Name, cluster string) (string, error) {
 }
 
 func (e engine) printEndpoints(out io.Writer, client mesh.Name, cluster, indent string) error {
+	c, err := e.resource(client, xds.ClusterType, cluster)
+	if err != nil {
+		return err
+	}
+	if d := c.Cluster.DNS; d != nil {
+		fmt.Fprintf(out, "%s%s, port %d, outside of the mesh, found by DNS\n", indent, d.Host, d.Port)
+		return nil
+	}
 	r, err := e.resource(client, xds.EndpointType, cluster)
 	if err != nil {
 		return err

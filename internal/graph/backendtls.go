@@ -18,16 +18,22 @@ type target struct {
 	section string
 }
 
+// validation is how the other end of TLS proves who it is, as an object says it.
+type validation struct {
+	tls *mesh.BackendTLS
+	// refused is why nothing can be proven.
+	refused  *status.Problem
+	problems []status.Problem // with references
+}
+
 // tlsPolicy is one BackendTLSPolicy.
 type tlsPolicy struct {
 	name   mesh.Name
 	object *gatewayv1.BackendTLSPolicy
-	tls    *mesh.BackendTLS
+	validation
 	// conflict names the policy that has one of its targets already.
 	conflict string
-	refused  *status.Problem
-	problems []status.Problem // with references
-	targets  []target         // that it has
+	targets  []target // that it has
 	services map[mesh.Name]bool
 }
 
@@ -66,11 +72,13 @@ func tlsPoliciesOf(in map[mesh.Name]*gatewayv1.BackendTLSPolicy, refs *reference
 }
 
 func tlsPolicyOf(name mesh.Name, object *gatewayv1.BackendTLSPolicy, refs *references) *tlsPolicy {
-	p := &tlsPolicy{name: name, object: object, services: map[mesh.Name]bool{}, tls: &mesh.BackendTLS{
-		Origin:   mesh.Origin{Kind: "BackendTLSPolicy", Namespace: name.Namespace, Name: name.Name, Generation: object.Generation},
-		Hostname: string(object.Spec.Validation.Hostname),
-	}}
-	v := object.Spec.Validation
+	origin := mesh.Origin{Kind: "BackendTLSPolicy", Namespace: name.Namespace, Name: name.Name, Generation: object.Generation}
+	return &tlsPolicy{name: name, object: object, services: map[mesh.Name]bool{}, validation: validationOf(object.Spec.Validation, origin, refs)}
+}
+
+// validationOf reads the validation of an object.
+func validationOf(v gatewayv1.BackendTLSPolicyValidation, origin mesh.Origin, refs *references) validation {
+	p := validation{tls: &mesh.BackendTLS{Origin: origin, Hostname: string(v.Hostname)}}
 	for _, san := range v.SubjectAltNames {
 		switch san.Type {
 		case gatewayv1.HostnameSubjectAltNameType:
@@ -83,19 +91,19 @@ func tlsPolicyOf(name mesh.Name, object *gatewayv1.BackendTLSPolicy, refs *refer
 	}
 	switch wellKnown := deref(v.WellKnownCACertificates); {
 	case len(v.CACertificateRefs) > 0:
-		p.readRoots(v.CACertificateRefs, refs)
+		p.readRoots(v.CACertificateRefs, origin, refs)
 	case wellKnown != string(gatewayv1.WellKnownCACertificatesSystem):
 		p.refused = ptr(status.Why(status.ReasonInvalid, "wellKnownCACertificates %.100q is not supported: use System, or caCertificateRefs", wellKnown))
 	}
 	if p.refused != nil {
-		p.tls.Fail = &mesh.Failure{Status: failStatus, Reason: p.refused.Reason, Message: fmt.Sprintf("BackendTLSPolicy %s: %s", name, p.refused.Text)}
+		p.tls.Fail = &mesh.Failure{Status: failStatus, Reason: p.refused.Reason, Message: fmt.Sprintf("%s %s/%s: %s", origin.Kind, origin.Namespace, origin.Name, p.refused.Text)}
 	}
 	return p
 }
 
-func (p *tlsPolicy) readRoots(in []gatewayv1.LocalObjectReference, refs *references) {
+func (p *validation) readRoots(in []gatewayv1.LocalObjectReference, origin mesh.Origin, refs *references) {
 	for _, ref := range in {
-		roots, wrong := refs.authority(gatewayv1.ObjectReference{Group: ref.Group, Kind: ref.Kind, Name: ref.Name}, "BackendTLSPolicy", p.name.Namespace,
+		roots, wrong := refs.authority(gatewayv1.ObjectReference{Group: ref.Group, Kind: ref.Kind, Name: ref.Name}, origin.Kind, origin.Namespace,
 			status.ReasonInvalidCACertificateRef, status.ReasonInvalidKind)
 		if wrong != nil {
 			p.problems = append(p.problems, *wrong)
@@ -145,7 +153,11 @@ func (t *tlsPolicies) wants(g *gateways) []status.Want {
 	for name, one := range g.byName {
 		for _, l := range one.all() {
 			for _, a := range l.attached {
-				for service := range a.rules.services() {
+				for to := range a.rules.destinations() {
+					service := to.Name
+					if to.XBackend {
+						continue
+					}
 					if users[service] == nil {
 						users[service] = map[mesh.Name]bool{}
 					}
@@ -202,23 +214,23 @@ func (g *gateway) all() []*listener {
 	return out
 }
 
-// services are those that rules lead to.
-func (s *ruleSet) services() map[mesh.Name]bool {
-	out := map[mesh.Name]bool{}
+// destinations are what rules lead to.
+func (s *ruleSet) destinations() map[mesh.ServicePort]bool {
+	out := map[mesh.ServicePort]bool{}
 	for i := range s.entries {
 		rule := s.entries[i].Rule
 		mirrors := slices.Clone(rule.Filters.Mirrors)
 		for _, b := range rule.Backends {
-			out[b.Service.Name] = true
+			out[b.Service] = true
 			mirrors = append(mirrors, b.Filters.Mirrors...)
 		}
 		for _, m := range mirrors {
-			out[m.Backend.Name] = true
+			out[m.Backend] = true
 		}
 	}
 	if s.split != nil {
 		for _, b := range s.split.Backends {
-			out[b.Service.Name] = true
+			out[b.Service] = true
 		}
 	}
 	return out

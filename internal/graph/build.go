@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// TrustDomain is used when no Mesh object names one; "" is DefaultTrustDomain.
 	TrustDomain string
+	// SessionKey is that of mesh.Settings.
+	SessionKey mesh.SessionKey
 }
 
 // Result is what the cluster means.
@@ -35,17 +37,20 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	refs := newReferences(s)
 	refs.tls = tlsPoliciesOf(s.BackendTLS, refs)
 	refs.tls.publish(services)
+	refs.xbackends = xbackendsOf(s.XBackends, settings.TrustDomain, refs)
+	traffic := trafficPoliciesOf(s.BackendTraffic, services)
 	gateways := gatewaysOf(s, refs)
 	a := &attachment{snapshot: s, refs: refs, services: services, gateways: gateways, tables: tables{}}
 	wants := a.attach(routesOf(s))
 	m := &mesh.Mesh{
 		Settings:     settings,
 		Services:     services,
+		XBackends:    servicesOfXBackends(refs.xbackends),
 		Gateways:     gateways.mesh(settings.TrustDomain),
 		Workloads:    workloads,
 		Frontends:    frontendsOf(services),
 		WorkloadByIP: byIP,
 		Endpoints:    e.all(services),
 	}
-	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways))}
+	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways), traffic.wants(), xbackendWants(refs.xbackends, a))}
 }

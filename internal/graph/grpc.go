@@ -29,9 +29,7 @@ func grpcRoute(name mesh.Name, object *gatewayv1.GRPCRoute) *route {
 		for _, ref := range from.BackendRefs {
 			rule.BackendRefs = append(rule.BackendRefs, gatewayv1.HTTPBackendRef{BackendRef: ref.BackendRef, Filters: httpFilters(ref.Filters)})
 		}
-		if from.SessionPersistence != nil { //nolint:staticcheck // deprecated (GEP-4894), but whoever still sets it is to be told
-			r.notes = append(r.notes, ruleLabel(i, rule)+": sessionPersistence is not supported and has no effect")
-		}
+		rule.SessionPersistence = from.SessionPersistence //nolint:staticcheck // deprecated (GEP-4894), but there
 		r.rules = append(r.rules, rule)
 	}
 	return r

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
@@ -23,6 +24,8 @@ type references struct {
 	configMaps map[mesh.Name]*corev1.ConfigMap
 	// tls are the policies that say how gateways speak TLS.
 	tls *tlsPolicies
+	// xbackends are destinations that are no Services.
+	xbackends map[mesh.Name]*xbackend
 }
 
 func newReferences(s *snapshot.Snapshot) *references {
@@ -44,6 +47,9 @@ func (r *references) backend(ref gatewayv1.BackendObjectReference, by from) (mes
 	to := mesh.ServicePort{Name: mesh.Name{Namespace: by.namespace, Name: string(ref.Name)}, UDP: by.udp()}
 	if ref.Namespace != nil {
 		to.Namespace = string(*ref.Namespace)
+	}
+	if deref(ref.Group) == xv1alpha1.GroupName && deref(ref.Kind) == "XBackend" {
+		return r.xbackend(ref, to.Name, by)
 	}
 	number := 0
 	if ref.Port != nil {

@@ -129,11 +129,6 @@ func (r *route) relays(rule int, backends []gatewayv1.BackendRef) {
 func httpRoute(name mesh.Name, object *gatewayv1.HTTPRoute) *route {
 	r := newRoute("HTTPRoute", name, &object.ObjectMeta, object.Spec.ParentRefs, object.Spec.Hostnames)
 	r.rules = object.Spec.Rules
-	for i, rule := range object.Spec.Rules {
-		if rule.SessionPersistence != nil { //nolint:staticcheck // deprecated (GEP-4894), but whoever still sets it is to be told
-			r.notes = append(r.notes, ruleLabel(i, rule)+": sessionPersistence is not supported and has no effect")
-		}
-	}
 	return r
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -83,6 +84,8 @@ func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule
 	}
 	out.Timeout, out.BackendTimeout = c.timeouts(rule.Timeouts)
 	out.Retry = c.retry(rule.Retry)
+	//nolint:staticcheck // deprecated (GEP-4894), but there
+	out.Persistence = persistence(rule.SessionPersistence, sessionOwner(origin), c.reject)
 	c.checkPrefixes(out, matches)
 	if len(c.invalid) > 0 {
 		first := c.invalid[0]
@@ -91,6 +94,11 @@ func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule
 		}, matches
 	}
 	return out, matches
+}
+
+// sessionOwner names a rule as the owner of its sessions.
+func sessionOwner(o mesh.Origin) string {
+	return strings.Join([]string{o.Kind, o.Namespace, o.Name, o.Rule}, "/")
 }
 
 // checkPrefixes holds a rule to HTTPPathModifier: a prefix can be replaced only where a prefix was matched.

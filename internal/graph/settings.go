@@ -17,6 +17,7 @@ func settingsOf(m *v1alpha1.Mesh, opts Options) mesh.Settings {
 		TrustDomain: cmp.Or(opts.TrustDomain, DefaultTrustDomain),
 		MTLS:        mesh.MTLSPermissive,
 		Outbound:    mesh.OutboundAllow,
+		SessionKey:  opts.SessionKey,
 	}
 	if m == nil {
 		return out

@@ -148,6 +148,8 @@ type BackendTLS struct {
 	SANs []SAN
 	// Roots are the authorities, in PEM; nil: those of the system.
 	Roots []byte
+	// Certificate is shown to the endpoints of an XBackend; nil: that of the gateway, if it has one.
+	Certificate *Certificate
 	// Fail answers requests for the port: the policy is not valid, and speaking plain text instead would betray its author.
 	Fail *Failure
 }

@@ -34,6 +34,8 @@ type Mesh struct {
 	Settings Settings
 	// Services by name, headless and selectorless ones included.
 	Services map[Name]*Service
+	// XBackends are destinations of routes that are no Services, by name, each as a Service without addresses and with one port.
+	XBackends map[Name]*Service
 	// Gateways by name.
 	Gateways map[Name]*Gateway
 	// Workloads by pod name; pods without an address yet, finished pods and host-network pods are left out.
@@ -53,6 +55,8 @@ type Settings struct {
 	MTLS        MTLSMode
 	Outbound    OutboundPolicy
 	AccessLog   bool
+	// SessionKey is what sessions are sealed with (Persistence); zero: there are none.
+	SessionKey SessionKey
 }
 
 // MTLSMode says what an inbound listener accepts.
@@ -90,6 +94,8 @@ type ServicePort struct {
 	Name
 	Port uint16
 	UDP  bool // a number may be used once for each transport
+	// XBackend tells that Name is that of an XBackend (GEP-4894), not of a Service; Port is the one that it names.
+	XBackend bool
 }
 
 // Service is one Kubernetes Service.
@@ -117,8 +123,14 @@ type Port struct {
 	// nothing in L4, and so for each client namespace (GEP-1294: GRPCRoute before HTTPRoute before TLSRoute before TCPRoute).
 	L4         *L4
 	ConsumerL4 map[string]*L4
-	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars.
+	// TLS is how gateways speak to the endpoints; nil: in plain text, or in mutual TLS to sidecars. That of an XBackend is for all proxies.
 	TLS *BackendTLS
+	// Hostname is what proxies ask DNS for to find the endpoints, outside of the mesh; "" where they are known.
+	Hostname string
+	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
+	Persistence *Persistence
+	// RetryBudget bounds retries to the port; nil: nothing but each rule does.
+	RetryBudget *RetryBudget
 }
 
 // L4 is where connections to a port go that are not looked into beyond their server name: by Servers, or all by Split.
@@ -183,6 +195,8 @@ type Rule struct {
 	BackendTimeout time.Duration
 	// Retry is nil where requests are sent again only if it is certain that no backend has seen them.
 	Retry *Retry
+	// Persistence keeps clients at the backend and endpoint that they were sent to first; nil: each request is on its own.
+	Persistence *Persistence
 	// Fail answers each request of the rule; nil for a valid rule.
 	Fail *Failure
 }
@@ -193,6 +207,15 @@ type Retry struct {
 	Attempts uint32 // after the first one; 0: none, not even where no backend has seen the request
 	Statuses []int  // sorted
 	Backoff  time.Duration
+}
+
+// RetryBudget bounds the retries that one proxy sends to one backend (GEP-3388): within Interval they may be Percent of all requests, and
+// in any case MinRetries within MinInterval.
+type RetryBudget struct {
+	Percent     uint32
+	Interval    time.Duration
+	MinRetries  uint32
+	MinInterval time.Duration
 }
 
 // Failure is a configuration mistake that requests must meet as an error.

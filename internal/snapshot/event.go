@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -37,6 +38,8 @@ const (
 	KindUDPRoute       Kind = "UDPRoute"
 	KindReferenceGrant Kind = "ReferenceGrant"
 	KindBackendTLS     Kind = "BackendTLSPolicy"
+	KindBackendTraffic Kind = "XBackendTrafficPolicy"
+	KindXBackend       Kind = "XBackend"
 	KindMesh           Kind = "Mesh"
 	// KindDefinition is the CustomResourceDefinition of GatewayClasses, its metadata only: it tells the version of the Gateway API.
 	KindDefinition Kind = "CustomResourceDefinition"
@@ -56,7 +59,7 @@ func (k Kind) ClusterScoped() bool {
 func Kinds() []Kind {
 	return []Kind{
 		KindDefinition, KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
-		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindGatewayClass, KindGateway, KindListenerSet,
+		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindXBackend, KindGatewayClass, KindGateway, KindListenerSet,
 		KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute,
 	}
 }
@@ -105,7 +108,7 @@ func Delete(kind Kind, name mesh.Name) Event { return Event{Ref: Ref{Kind: kind,
 // AddToScheme makes the types of all kinds known to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, discoveryv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install, v1alpha1.AddToScheme,
+		corev1.AddToScheme, discoveryv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install, v1alpha1.AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			return fmt.Errorf("snapshot: scheme: %w", err)
@@ -151,6 +154,10 @@ func KindOf(obj runtime.Object) (Kind, bool) {
 		return KindUDPRoute, true
 	case *gatewayv1.BackendTLSPolicy:
 		return KindBackendTLS, true
+	case *xv1alpha1.XBackendTrafficPolicy:
+		return KindBackendTraffic, true
+	case *xv1alpha1.XBackend:
+		return KindXBackend, true
 	case *gatewayv1.ReferenceGrant, *gatewayv1beta1.ReferenceGrant:
 		return KindReferenceGrant, true
 	case *v1alpha1.Mesh:

@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/mesh"
@@ -34,6 +35,8 @@ type Snapshot struct {
 	UDPRoutes       map[mesh.Name]*gatewayv1.UDPRoute
 	ReferenceGrants map[mesh.Name]*gatewayv1.ReferenceGrant
 	BackendTLS      map[mesh.Name]*gatewayv1.BackendTLSPolicy
+	BackendTraffic  map[mesh.Name]*xv1alpha1.XBackendTrafficPolicy
+	XBackends       map[mesh.Name]*xv1alpha1.XBackend
 	Meshes          map[mesh.Name]*v1alpha1.Mesh
 	Definitions     map[mesh.Name]*metav1.PartialObjectMetadata
 
@@ -87,6 +90,8 @@ func (s *Snapshot) contents() map[Ref]Object {
 	collect(all, KindUDPRoute, s.UDPRoutes)
 	collect(all, KindReferenceGrant, s.ReferenceGrants)
 	collect(all, KindBackendTLS, s.BackendTLS)
+	collect(all, KindBackendTraffic, s.BackendTraffic)
+	collect(all, KindXBackend, s.XBackends)
 	collect(all, KindMesh, s.Meshes)
 	collect(all, KindDefinition, s.Definitions)
 	return all

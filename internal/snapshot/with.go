@@ -72,6 +72,10 @@ func (d *draft) apply(e Event) {
 		put(d, &n.UDPRoutes, e, sameGeneration)
 	case KindBackendTLS:
 		put(d, &n.BackendTLS, e, sameGeneration)
+	case KindBackendTraffic:
+		put(d, &n.BackendTraffic, e, sameGeneration)
+	case KindXBackend:
+		put(d, &n.XBackends, e, sameGeneration)
 	case KindReferenceGrant:
 		put(d, &n.ReferenceGrants, e, sameGeneration)
 	case KindMesh:

@@ -42,6 +42,7 @@ const (
 	ReasonNotAllowedByListeners    = "NotAllowedByListeners"
 	ReasonNoMatchingHostname       = "NoMatchingListenerHostname"
 	ReasonConflicted               = "Conflicted"
+	ReasonTargetNotFound           = "TargetNotFound"
 )
 
 // True is a condition that holds.

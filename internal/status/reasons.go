@@ -136,6 +136,32 @@ func BackendKind(group, kind, name string) Problem {
 	return problem(ReasonInvalidKind, "%s %q cannot be a backend: refer to a Service", kind, name)
 }
 
+// XBackendMissing: it is not there.
+func XBackendMissing(name mesh.Name) Problem {
+	return problem(ReasonBackendNotFound, "XBackend %s does not exist: create it or correct the reference", name)
+}
+
+// XBackendElsewhere: only routes of its own namespace may lead to it.
+func XBackendElsewhere(name mesh.Name, routeNamespace string) Problem {
+	return problem(ReasonRefNotPermitted, "XBackend %s can be a backend of routes in its own namespace only: make one in %s", name, routeNamespace)
+}
+
+// XBackendPort: it names its port itself (GEP-4894).
+func XBackendPort(name mesh.Name) Problem {
+	return problem(ReasonUnsupportedValue, "the reference to XBackend %s names a port: remove it, the XBackend names its own", name)
+}
+
+// XBackendInvalid: what is wrong stands in its own status, too.
+func XBackendInvalid(name mesh.Name, p Problem) Problem {
+	return problem(ReasonUnsupportedValue, "XBackend %s is not valid: %s", name, p.Text)
+}
+
+// XBackendProtocol: a route of that kind cannot use what it speaks.
+func XBackendProtocol(name mesh.Name, protocol, routeKind string) Problem {
+	return problem(ReasonUnsupportedProtocol, "XBackend %s speaks %s, which %s cannot use: refer to another one, or correct its protocol",
+		name, protocol, article(routeKind))
+}
+
 // BackendExternalName: the Service is a DNS name for something else (CVE-2021-25740).
 func BackendExternalName(service mesh.Name) Problem {
 	return problem(ReasonInvalidKind,

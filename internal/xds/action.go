@@ -17,7 +17,7 @@ import (
 )
 
 // forward is the action of a rule that sends requests to backends.
-func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
+func forward(m *mesh.Mesh, path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 	a := &routev3.RouteAction{
 		Timeout:     durationpb.New(r.Timeout), // 0 means none; absent would mean Envoy's 15 s
 		RetryPolicy: retryPolicy(r.Retry),
@@ -36,9 +36,9 @@ func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 			a.PrefixRewrite, a.RegexRewrite = pathChange(path, w.Path)
 		}
 	}
-	for _, m := range r.Filters.Mirrors {
-		if m.Invalid == "" {
-			a.RequestMirrorPolicies = append(a.RequestMirrorPolicies, mirror(m))
+	for _, to := range r.Filters.Mirrors {
+		if to.Invalid == "" {
+			a.RequestMirrorPolicies = append(a.RequestMirrorPolicies, mirror(to))
 		}
 	}
 	clusters := &routev3.WeightedCluster{}
@@ -56,6 +56,9 @@ func forward(path mesh.PathMatch, r *mesh.Rule) *routev3.RouteAction {
 		if b.Fail != nil {
 			w.Name = FailCluster
 			a.ClusterNotFoundResponseCode = routev3.RouteAction_INTERNAL_SERVER_ERROR
+		}
+		if p := backendPersistence(m, b); p != nil && r.Persistence == nil {
+			w.TypedPerFilterConfig = statefulFilter(p)
 		}
 		if host := backendHost(r.Filters.Rewrite, b.Filters); host != "" {
 			w.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: host}

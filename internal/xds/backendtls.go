@@ -12,7 +12,7 @@ import (
 // SystemRoots is the file with the authorities that a proxy's own image trusts.
 const SystemRoots = "/etc/ssl/certs/ca-certificates.crt"
 
-// origination is the client's end of TLS from a gateway to the endpoints of a port. Names are compared as values.
+// origination is the client's end of TLS from a gateway, or (g nil) a sidecar, to the endpoints of a port. Names are compared as values.
 func origination(g *mesh.Gateway, t *mesh.BackendTLS, protocol mesh.Protocol) *corev3.TransportSocket {
 	expect := &tlsv3.CertificateValidationContext{}
 	name := func(kind tlsv3.SubjectAltNameMatcher_SanType, value string) {
@@ -42,7 +42,11 @@ func origination(g *mesh.Gateway, t *mesh.BackendTLS, protocol mesh.Protocol) *c
 		AlpnProtocols:         backendALPN(protocol),
 		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: expect},
 	}
-	if c := g.ClientCertificate; c != nil {
+	certificate := t.Certificate
+	if certificate == nil && g != nil {
+		certificate = g.ClientCertificate
+	}
+	if c := certificate; c != nil && g != nil {
 		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{{Name: CertificateName(c.Name), SdsConfig: ads()}}
 	}
 	return tlsSocket(pack(&tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: t.Hostname}))

@@ -48,16 +48,21 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
 	}
 	facts := fields{}.text("service", service).text("protocol", string(protocol))
+	setTraffic(m, c, facts)
+	setDNS(m, c)
 	defer func() { c.Metadata = metadata{}.set(KeyOrigin, origin(o)).set(KeyCluster, facts).proto() }()
-	if g, t := gatewayTLS(m, who, name); t != nil {
-		if t.Fail != nil {
+	if g, t := originates(m, who, name); t != nil {
+		switch {
+		case t.Fail != nil:
 			facts.nested("fail", failure(*t.Fail))
+		case g == nil && t.Certificate != nil:
+			facts.nested("fail", failure(noClientCertificate))
 		}
 		c.TransportSocket = origination(g, t, protocol)
 		setDeclaredVersion(c, protocol)
 		return c
 	}
-	if gatewayOf(m, who) == nil {
+	if gatewayOf(m, who) == nil && !declaredXBackend(name, protocol) {
 		setHTTPVersion(c, protocol)
 	} else if speaksHTTP(protocol) {
 		// The version that a client and the gateway agreed on says nothing about the application behind it.
@@ -69,11 +74,12 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 	return c
 }
 
-// gatewayTLS is how the asking gateway speaks to a cluster's endpoints in TLS; nil for sidecars, and for ports without.
-func gatewayTLS(m *mesh.Mesh, who mesh.Name, name string) (*mesh.Gateway, *mesh.BackendTLS) {
+// originates is how the asking proxy, be it that of a gateway, speaks to a cluster's endpoints in TLS of their own; nil for ports
+// without, and for Services where a sidecar asks.
+func originates(m *mesh.Mesh, who mesh.Name, name string) (*mesh.Gateway, *mesh.BackendTLS) {
 	g := gatewayOf(m, who)
 	sp, ok := parseCluster(name)
-	if g == nil || !ok {
+	if g == nil && !sp.XBackend || !ok {
 		return nil, nil
 	}
 	if _, port := servicePort(m, sp); port != nil {

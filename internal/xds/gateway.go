@@ -2,6 +2,7 @@ package xds
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -59,7 +60,7 @@ func gatewayPort(g *mesh.Gateway, name string) *mesh.GatewayPort {
 
 // gatewayListener is one port of the gateway: all of its listeners, each in chains of its own but for those of HTTP, which are
 // told apart by host name only when a request is there.
-func gatewayListener(g *mesh.Gateway, name string) *listenerv3.Listener {
+func gatewayListener(m *mesh.Mesh, g *mesh.Gateway, name string) *listenerv3.Listener {
 	p := gatewayPort(g, name)
 	if p == nil {
 		return nil
@@ -76,13 +77,13 @@ func gatewayListener(g *mesh.Gateway, name string) *listenerv3.Listener {
 	}
 	switch first.Protocol {
 	case mesh.ListenerHTTP:
-		l.FilterChains = []*listenerv3.FilterChain{edgeHTTP(name, GatewayRouteName(g.Name, p.Number))}
+		l.FilterChains = []*listenerv3.FilterChain{edgeHTTP(m, name, GatewayRouteName(g.Name, p.Number), p.Listeners...)}
 	case mesh.ListenerTCP:
 		l.FilterChains = []*listenerv3.FilterChain{splitTCP(name, first.Split)}
 	default:
 		l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector()}
 		for _, one := range p.Listeners {
-			l.FilterChains = append(l.FilterChains, tlsChains(g, p, one)...)
+			l.FilterChains = append(l.FilterChains, tlsChains(m, g, p, one)...)
 		}
 	}
 	return l
@@ -109,10 +110,10 @@ func everywhere(port uint16, protocol corev3.SocketAddress_Protocol) *corev3.Add
 }
 
 // tlsChains are the chains of one HTTPS or TLS listener, by server name.
-func tlsChains(g *mesh.Gateway, p *mesh.GatewayPort, l *mesh.Listener) []*listenerv3.FilterChain {
+func tlsChains(m *mesh.Mesh, g *mesh.Gateway, p *mesh.GatewayPort, l *mesh.Listener) []*listenerv3.FilterChain {
 	name := GatewayListenerName(p.Number)
 	if l.Protocol == mesh.ListenerHTTPS {
-		chain := edgeHTTP(name, GatewayRouteName(g.Name, p.Number)+"/"+anyOr(l.Hostname))
+		chain := edgeHTTP(m, name, GatewayRouteName(g.Name, p.Number)+"/"+anyOr(l.Hostname), l)
 		return []*listenerv3.FilterChain{byServerName(chain, l, p, l.Hostname, l.Origin, "h2", "http/1.1")}
 	}
 	var chains []*listenerv3.FilterChain
@@ -149,10 +150,15 @@ func byServerName(chain *listenerv3.FilterChain, l *mesh.Listener, p *mesh.Gatew
 
 // edgeHTTP serves HTTP of any version to clients from outside of the mesh. They are believed nothing: where a request came from
 // is what the connection says.
-func edgeHTTP(name, routes string) *listenerv3.FilterChain {
+func edgeHTTP(m *mesh.Mesh, name, routes string, listeners ...*mesh.Listener) *listenerv3.FilterChain {
 	hcm := connectionManager(name)
 	hcm.UseRemoteAddress, hcm.NormalizePath = wrapperspb.Bool(true), wrapperspb.Bool(true)
 	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: routes}}
+	if slices.ContainsFunc(listeners, func(l *mesh.Listener) bool {
+		return slices.ContainsFunc(l.Hosts, func(h mesh.Host) bool { return keepsSessions(m, h.Routes) })
+	}) {
+		keepSessions(hcm)
+	}
 	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
 }
 
@@ -209,7 +215,7 @@ func splitOrigin(s *mesh.Split) *corev3.Metadata {
 }
 
 // gatewayRoutes is the table of an HTTP port, with the hosts of all its listeners, or of one HTTPS listener.
-func gatewayRoutes(g *mesh.Gateway, name string) *routev3.RouteConfiguration {
+func gatewayRoutes(m *mesh.Mesh, g *mesh.Gateway, name string) *routev3.RouteConfiguration {
 	if g == nil {
 		return nil
 	}
@@ -227,7 +233,7 @@ func gatewayRoutes(g *mesh.Gateway, name string) *routev3.RouteConfiguration {
 			}
 			found = true
 			for _, h := range l.Hosts {
-				table.VirtualHosts = append(table.VirtualHosts, virtualHost(anyOr(h.Name), h.Routes))
+				table.VirtualHosts = append(table.VirtualHosts, virtualHost(m, anyOr(h.Name), h.Routes))
 			}
 		}
 		if found {

@@ -23,7 +23,7 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 		return inbound(m, who)
 	}
 	if strings.HasPrefix(name, gatewayPrefix) || strings.HasPrefix(name, datagramPrefix) {
-		return gatewayListener(gatewayOf(m, who), name)
+		return gatewayListener(m, gatewayOf(m, who), name)
 	}
 	dst, ok := ParseListenerName(name)
 	if !ok {
@@ -34,13 +34,15 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 		out.origin = m.Services[sp.Name].Origin
 		switch {
 		case port.Consumer[who.Namespace] != nil:
-			out.routes = RouteName(sp, who.Namespace)
+			out.routes, out.sessions = RouteName(sp, who.Namespace), keepsSessions(m, port.Consumer[who.Namespace])
 		case port.ConsumerL4[who.Namespace] != nil:
 			return out.connections(port.ConsumerL4[who.Namespace])
 		case port.Routes != nil:
-			out.routes = RouteName(sp, "")
+			out.routes, out.sessions = RouteName(sp, ""), keepsSessions(m, port.Routes)
 		case port.L4 != nil:
 			return out.connections(port.L4)
+		default:
+			out.own = port.Persistence
 		}
 		return out.listener()
 	}
@@ -62,7 +64,7 @@ func frontend(m *mesh.Mesh, dst netip.AddrPort) (mesh.ServicePort, *mesh.Port) {
 }
 
 func servicePort(m *mesh.Mesh, sp mesh.ServicePort) (*mesh.Service, *mesh.Port) {
-	s := m.Services[sp.Name]
+	s := service(m, sp)
 	if s == nil {
 		return nil, nil
 	}
@@ -74,6 +76,13 @@ func servicePort(m *mesh.Mesh, sp mesh.ServicePort) (*mesh.Service, *mesh.Port) 
 	return nil, nil
 }
 
+func service(m *mesh.Mesh, sp mesh.ServicePort) *mesh.Service {
+	if sp.XBackend {
+		return m.XBackends[sp.Name]
+	}
+	return m.Services[sp.Name]
+}
+
 // outbound is a listener in our own words.
 type outbound struct {
 	name     string
@@ -83,6 +92,8 @@ type outbound struct {
 	routes   string // empty: all to cluster
 	cluster  string
 	service  string
+	sessions bool              // routes keep some
+	own      *mesh.Persistence // of the cluster, where there are no routes
 }
 
 func (o outbound) listener() *listenerv3.Listener {
@@ -140,9 +151,16 @@ func (o outbound) connections(l4 *mesh.L4) *listenerv3.Listener {
 func (o outbound) http() *listenerv3.FilterChain {
 	hcm := connectionManager(o.name) // of either version: what the endpoints get is the cluster's business
 	if o.routes == "" {
-		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: allTo(o.cluster)}
+		table := allTo(o.cluster)
+		if o.own != nil {
+			o.sessions, table.VirtualHosts[0].Routes[0].TypedPerFilterConfig = true, statefulFilter(o.own)
+		}
+		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table}
 	} else {
 		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: o.routes}}
+	}
+	if o.sessions {
+		keepSessions(hcm)
 	}
 	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
 }

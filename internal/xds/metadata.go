@@ -43,6 +43,13 @@ func (f fields) number(key string, value float64) fields {
 	return f
 }
 
+func (f fields) flag(key string, value bool) fields {
+	if value {
+		f[key] = structpb.NewBoolValue(true)
+	}
+	return f
+}
+
 func (f fields) nested(key string, value fields) fields {
 	if len(value) > 0 {
 		f[key] = structpb.NewStructValue(value.structure())

@@ -43,7 +43,8 @@ const (
 	KeyInbound = "dev.leno.inbound"
 	// KeyProxy {registry_only, access_log}, on the inbound listener: settings of the whole proxy.
 	KeyProxy = "dev.leno.proxy"
-	// KeyCluster {service, protocol, fail} of a cluster; fail answers all requests that would go there.
+	// KeyCluster {service, protocol, fail, persistence, retry_budget} of a cluster; fail answers all requests that would go there,
+	// persistence is as KeyPersistence, and retry_budget {percent, interval, min_retries, min_interval} with times in milliseconds.
 	KeyCluster = "dev.leno.cluster"
 	// KeyFail {reason, message} of a route that answers with a failure.
 	KeyFail = "dev.leno.fail"
@@ -52,6 +53,9 @@ const (
 	KeyBackends = "dev.leno.backends"
 	// KeyCORS {origins, methods, headers, expose, credentials, max_age} of a route: lists are texts with commas.
 	KeyCORS = "dev.leno.cors"
+	// KeyPersistence {cookie, path, permanent} or {header}, {timeout, key} of a route: how clients stay at an endpoint. The time is in
+	// seconds, the key 32 octets in base64.
+	KeyPersistence = "dev.leno.persistence"
 	// KeyTransportSocket is Envoy's own key: {mtls: true} selects the mutual TLS transport socket of the cluster.
 	KeyTransportSocket = "envoy.transport_socket_match"
 )
@@ -90,16 +94,23 @@ func ListenerName(dst netip.AddrPort) string {
 	return outboundPrefix + canonical(dst).String()
 }
 
-// ClusterName is "namespace/service:port", of the cluster and of its endpoints; "namespace/service:port/udp" for a UDP port.
+// ClusterName is "namespace/service:port", of the cluster and of its endpoints; "namespace/service:port/udp" for a UDP port, and
+// "namespace/name:port/xbackend" for an XBackend.
 func ClusterName(sp mesh.ServicePort) string {
 	name := sp.Namespace + "/" + sp.Name.Name + ":" + strconv.Itoa(int(sp.Port))
-	if sp.UDP {
+	switch {
+	case sp.XBackend:
+		name += xbackendSuffix
+	case sp.UDP:
 		name += udpSuffix
 	}
 	return name
 }
 
-const udpSuffix = "/udp"
+const (
+	udpSuffix      = "/udp"
+	xbackendSuffix = "/xbackend"
+)
 
 // PodClusterName is "address:port", of the cluster with that one endpoint.
 func PodClusterName(pod netip.AddrPort) string { return canonical(pod).String() }
@@ -145,11 +156,12 @@ func parseCluster(name string) (mesh.ServicePort, bool) {
 		return mesh.ServicePort{}, false
 	}
 	number, udp := strings.CutSuffix(number, udpSuffix)
+	number, xbackend := strings.CutSuffix(number, xbackendSuffix)
 	port, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
 		return mesh.ServicePort{}, false
 	}
-	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port), UDP: udp}
+	sp := mesh.ServicePort{Name: mesh.Name{Namespace: namespace, Name: service}, Port: uint16(port), UDP: udp, XBackend: xbackend}
 	return sp, ClusterName(sp) == name
 }
 

@@ -20,7 +20,7 @@ const anyHost = "*"
 // as by our proxy.
 func RouteConfiguration(m *mesh.Mesh, who mesh.Name, name string) *routev3.RouteConfiguration {
 	if isGatewayRoute(name) {
-		return gatewayRoutes(gatewayOf(m, who), name)
+		return gatewayRoutes(m, gatewayOf(m, who), name)
 	}
 	sp, consumer, ok := parseRoute(name)
 	if !ok {
@@ -37,18 +37,18 @@ func RouteConfiguration(m *mesh.Mesh, who mesh.Name, name string) *routev3.Route
 	if table == nil {
 		return nil
 	}
-	return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{virtualHost(anyHost, table)}}
+	return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{virtualHost(m, anyHost, table)}}
 }
 
-func virtualHost(domain string, table *mesh.RouteTable) *routev3.VirtualHost {
+func virtualHost(m *mesh.Mesh, domain string, table *mesh.RouteTable) *routev3.VirtualHost {
 	host := &routev3.VirtualHost{Name: domain, Domains: []string{domain}}
 	for i, e := range table.Entries {
-		host.Routes = append(host.Routes, route(i, e))
+		host.Routes = append(host.Routes, route(m, i, e))
 	}
 	return host
 }
 
-func route(index int, e mesh.Entry) *routev3.Route {
+func route(m *mesh.Mesh, index int, e mesh.Entry) *routev3.Route {
 	r := &routev3.Route{
 		Name:  strconv.Itoa(index),
 		Match: match(e.Match),
@@ -69,8 +69,12 @@ func route(index int, e mesh.Entry) *routev3.Route {
 		r.Action = directResponse(noBackends)
 		md.set(KeyFail, failure(noBackends))
 	default:
-		r.Action = &routev3.Route_Route{Route: forward(e.Match.Path, e.Rule)}
+		r.Action = &routev3.Route_Route{Route: forward(m, e.Match.Path, e.Rule)}
 		md.set(KeyBackends, backendExtras(e.Rule.Backends))
+		if p := e.Rule.Persistence; p != nil && m.Settings.SessionKey != (mesh.SessionKey{}) {
+			r.TypedPerFilterConfig = statefulFilter(p)
+			md.set(KeyPersistence, sessions(p, ruleKey(m.Settings.SessionKey, e.Rule.Origin)))
+		}
 	}
 	r.Metadata = md.proto()
 	return r

@@ -43,7 +43,7 @@ func Secret(m *mesh.Mesh, who mesh.Name, name string) *tlsv3.Secret {
 		}
 		return nil
 	}
-	c := certificate(g, name)
+	c := certificate(m, g, name)
 	if c == nil {
 		return nil
 	}
@@ -53,12 +53,15 @@ func Secret(m *mesh.Mesh, who mesh.Name, name string) *tlsv3.Secret {
 }
 
 // certificate finds a certificate that the gateway refers to.
-func certificate(g *mesh.Gateway, name string) *mesh.Certificate {
+func certificate(m *mesh.Mesh, g *mesh.Gateway, name string) *mesh.Certificate {
 	if c := g.ClientCertificate; c != nil && CertificateName(c.Name) == name {
 		return c
 	}
 	for i := range g.Ports {
 		for _, l := range g.Ports[i].Listeners {
+			if c := shown(m, l, name); c != nil {
+				return c
+			}
 			if l.TLS == nil {
 				continue
 			}

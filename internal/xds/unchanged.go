@@ -55,8 +55,8 @@ func sameGateway(old, next *mesh.Mesh, gateway string) bool {
 }
 
 func sameService(old, next *mesh.Mesh, sp mesh.ServicePort) bool {
-	s := next.Services[sp.Name]
-	return s != nil && old.Services[sp.Name] == s
+	s := service(next, sp)
+	return s != nil && service(old, sp) == s
 }
 
 func sameWorkload(old, next *mesh.Mesh, was, is mesh.Name) bool {

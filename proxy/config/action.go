@@ -82,6 +82,7 @@ func decodeBackend(m *message, extra *object) Backend {
 		ResponseHeaders: decodeHeaders(m, 5, 6),
 		Fail:            decodeFailure(extra.object("fail")),
 	}
+	m.statefulSession(10)
 	if b.Fail != nil {
 		b.Cluster = ""
 	} else if b.Cluster == failCluster || b.Cluster == "" {

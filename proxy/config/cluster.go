@@ -3,21 +3,27 @@ package config
 import (
 	"math"
 	"net/netip"
+	"time"
 )
 
 // Enum values of Envoy's API.
 const (
+	discoveryDNS   = 1 // Cluster.DiscoveryType.STRICT_DNS
 	discoveryEDS   = 3 // Cluster.DiscoveryType.EDS
 	lbLeastRequest = 1 // Cluster.LbPolicy.LEAST_REQUEST
 )
 
-// decodeCluster reads an envoy.config.cluster.v3.Cluster whose endpoints come by EDS under the same name.
+// decodeCluster reads an envoy.config.cluster.v3.Cluster whose endpoints come by EDS under the same name, or by DNS.
 func decodeCluster(name string, body []byte) (*Cluster, error) {
 	c := &Cluster{Name: name}
 	err := read(body, func(m *message) {
 		m.named("name", name)
-		if t := m.number(2, "type"); t != discoveryEDS {
-			m.fail("field type is %d: this proxy supports EDS", t)
+		switch t := m.number(2, "type"); t {
+		case discoveryEDS:
+		case discoveryDNS:
+			c.DNS = decodeDNS(m)
+		default:
+			m.fail("field type is %d: this proxy supports EDS and STRICT_DNS", t)
 		}
 		eds := m.sub(3, "eds_cluster_config")
 		eds.ignore(1) // eds_config: always the stream it came by
@@ -30,6 +36,7 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		}
 		m.ignore(
 			4,  // connect_timeout: the proxy's own
+			10, // circuit_breakers: as the metadata say
 			43, // transport_socket_matches: mutual TLS follows from each endpoint's identity
 		)
 		c.TLS = decodeBackendTLS(m.sub(24, "transport_socket"))
@@ -39,6 +46,8 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		facts := md[keyCluster]
 		c.Service, c.Protocol = facts.text("service"), facts.protocol("protocol")
 		c.Fail = decodeFailure(facts.object("fail"))
+		c.Persistence = decodePersistence(facts.object("persistence"))
+		c.RetryBudget = decodeRetryBudget(facts.object("retry_budget"))
 		if c.TLS != nil && c.HTTP == SameHTTP {
 			m.fail("has TLS without the one version of HTTP that is spoken in it")
 		}
@@ -49,6 +58,23 @@ func decodeCluster(name string, body []byte) (*Cluster, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// decodeRetryBudget reads {percent, interval, min_retries, min_interval}; nil from nil.
+func decodeRetryBudget(o *object) *RetryBudget {
+	if o == nil {
+		return nil
+	}
+	milliseconds := func(key string) time.Duration { return time.Duration(o.count(key, math.MaxUint32)) * time.Millisecond }
+	b := &RetryBudget{
+		Percent: o.count("percent", 100), Interval: milliseconds("interval"),
+		MinRetries: o.count("min_retries", math.MaxInt32), MinInterval: milliseconds("min_interval"),
+	}
+	if b.Interval == 0 || b.MinInterval == 0 {
+		o.fail("has an interval of 0")
+	}
+	o.done()
+	return b
 }
 
 func (o *object) protocol(key string) Protocol {

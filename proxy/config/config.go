@@ -164,6 +164,7 @@ type Action struct {
 	BackendTimeout  time.Duration
 	Retry           *Retry // nil: only where it is certain that no backend has seen the request
 	CORS            *CORS
+	Persistence     *Persistence // nil: each request is on its own
 	Fail            *Failure
 }
 
@@ -253,8 +254,29 @@ type Cluster struct {
 	// TLS is how a gateway speaks to the application behind the endpoints; nil: as Endpoint.Identity says alone.
 	TLS *BackendTLS
 	// Fail answers all requests that would go to the cluster.
-	Fail      *Failure
+	Fail *Failure
+	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
+	Persistence *Persistence
+	// RetryBudget bounds the retries that rules ask for; nil: nothing but each rule does.
+	RetryBudget *RetryBudget
+	// DNS is asked for the endpoints; nil: the control plane tells them.
+	DNS       *DNS
 	Endpoints []Endpoint // ready ones; or terminating ones that still serve, when nothing is ready
+}
+
+// DNS is a name whose addresses, at a port, are endpoints.
+type DNS struct {
+	Host    string // in lower case, without a dot at its end
+	Port    uint16
+	Refresh time.Duration // how often it is asked again
+}
+
+// RetryBudget bounds retries: within Interval they may be Percent of all requests, and in any case MinRetries within MinInterval.
+type RetryBudget struct {
+	Percent     uint32
+	Interval    time.Duration
+	MinRetries  uint32
+	MinInterval time.Duration
 }
 
 // HTTPVersion says which version of HTTP a cluster's endpoints get.

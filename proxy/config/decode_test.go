@@ -158,7 +158,7 @@ func TestRefusals(t *testing.T) {
 		{L, change(validListener, `"filters": [`, `"filterChainMatch": {"serverNames": ["a"]}, "filters": [`), `filter_chain_match: field number 11`},
 		{L, change(validListener, `"name": "x"`, `"name": "x", "tcpBacklogSize": 5`), `field number 24`},
 		{L, change(validListener, `"rds": {`, `"http2ProtocolOptions": {"allowConnect": true, "maxConcurrentStreams": 5}, "rds": {`), `http2_protocol_options: field number 2`},
-		{C, change(validCluster, "EDS", "STRICT_DNS"), `Cluster "x": field type is 1`},
+		{C, change(validCluster, "EDS", "LOGICAL_DNS"), `Cluster "x": field type is 2`},
 		{C, change(validCluster, "LEAST_REQUEST", "RING_HASH"), `field lb_policy is 2`},
 		{C, change(validCluster, `"type"`, `"outlierDetection": {}, "type"`), `field number 19`},
 		{C, change(validCluster, `"type"`, `"edsClusterConfig": {"serviceName": "y"}, "type"`), `service_name is "y"`},

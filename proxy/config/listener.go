@@ -114,6 +114,10 @@ func decodeManager(m *message, l *Listener) {
 		35, // common_http_protocol_options
 	)
 	for _, f := range m.subs(5, "http_filters") {
+		if f.text(1, "name") == statefulSession {
+			f.typed(4, statefulSessionFilter).done() // which routes keep sessions they say themselves
+			continue
+		}
 		router := f.typed(4, httpRouter)
 		router.ignore(4) // suppress_envoy_headers
 		router.done()

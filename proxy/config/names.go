@@ -42,4 +42,6 @@ const (
 	keyFail     = "dev.leno.fail"
 	keyBackends = "dev.leno.backends"
 	keyCORS     = "dev.leno.cors"
+
+	keyPersistence = "dev.leno.persistence"
 )

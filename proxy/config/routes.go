@@ -74,6 +74,8 @@ func decodeRoute(m *message) Entry {
 	md := m.filterMetadata(4)
 	a.Origin = md.origin()
 	a.CORS = decodeCORS(md[keyCORS])
+	a.Persistence = decodePersistence(md[keyPersistence])
+	m.statefulSession(13)
 	a.RequestHeaders = decodeHeaders(m, 9, 12)
 	a.ResponseHeaders = decodeHeaders(m, 10, 11)
 	switch {

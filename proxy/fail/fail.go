@@ -38,6 +38,7 @@ const (
 	NoHello
 	NoServerName
 	NoCertificate
+	RetryBudget
 	kinds
 )
 
@@ -75,6 +76,7 @@ var table = [kinds]Entry{
 	NoHello:          {0, "no_client_hello", "the connection does not begin with TLS"},
 	NoServerName:     {0, "no_server_name", "no rule takes the server name"},
 	NoCertificate:    {0, "no_certificate", "the listener has no certificate"},
+	RetryBudget:      {503, "retry_budget", "the budget for retries to the backend is spent"},
 }
 
 // Of returns what k turns into.

@@ -66,6 +66,7 @@ type call struct {
 	rule     *plan.Rule
 	backend  *plan.Backend
 	layers   []layer.Response // that change the answer
+	stay     stay
 	cluster  *plan.Cluster
 	endpoint *lb.Endpoint
 	last     *lb.Endpoint
@@ -152,6 +153,7 @@ func (x *call) clear() {
 	clear(x.mirrors)
 	x.mirrors = x.mirrors[:0]
 	x.dest, x.rule, x.backend, x.layers, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil, nil
+	x.stay = stay{}
 	x.rec = telemetry.Request{}
 	x.isCall = false
 	x.deadline, x.lateKind, x.until, x.untilKind = time.Time{}, fail.None, time.Time{}, fail.None

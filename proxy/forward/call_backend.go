@@ -35,7 +35,7 @@ func target2(e config.Endpoint) pool.Target {
 // attempt sends the request to an endpoint: at once where a connection is there, else when it is.
 func (x *call) attempt() {
 	x.attempts++
-	e := x.cluster.Balancer.Pick(time.Now(), x.last)
+	e := x.stay.pick(x.cluster, time.Now(), x.last)
 	if e == nil {
 		x.fail(&fail.Error{Kind: fail.NoEndpoints, Detail: x.cluster.Config.Name})
 		return
@@ -193,6 +193,7 @@ func (x *call) respond(r *msg.Response, end bool) {
 	for _, l := range x.layers {
 		l.Response(r)
 	}
+	x.stay.begin(x.endpoint, r)
 	x.rec.Code = r.Status
 	x.headSent = true
 	if x.req.Upgrade != nil && r.Status < 300 {

@@ -59,7 +59,7 @@ func (x *call) route() {
 		x.fail(err)
 		return
 	}
-	x.backend, x.layers = to.backend, to.response
+	x.backend, x.layers, x.stay = to.backend, to.response, to.stay
 	switch {
 	case to.fail != nil:
 		x.answerConfigured(to.fail)
@@ -84,11 +84,14 @@ func (x *call) route() {
 		x.fail(&fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"})
 		return
 	}
+	if x.cluster.Budget != nil {
+		x.cluster.Budget.Request(x.rec.Start)
+	}
 	x.drawMirrors()
 	if x.whole {
 		x.sendMirrors()
 	}
-	x.attempt()
+	x.startAttempts()
 }
 
 // decide finds out where the request goes. CONNECT goes nowhere: tunnels over HTTP/2 are extended CONNECT, which has the method of an

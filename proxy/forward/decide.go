@@ -2,6 +2,7 @@ package forward
 
 import (
 	"slices"
+	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/fail"
@@ -25,6 +26,7 @@ type decision struct {
 	// preflight is the answer to a browser that asks before it makes a request.
 	preflight *cors.Answer
 	cluster   *plan.Cluster
+	stay      stay
 }
 
 // decide finds out where a request goes. It is the same for all versions of HTTP. connect tells that a CONNECT was routed by the sidecar
@@ -39,7 +41,9 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 		}
 	}
 	if d.Routes == nil {
-		return decision{cluster: d.Cluster}, nil
+		to := decision{cluster: d.Cluster}
+		to.atCluster(req)
+		return to, nil
 	}
 	rule := d.Routes.Match(req)
 	if rule == nil {
@@ -62,6 +66,13 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 		return to, nil
 	}
 	b := rule.Choose(random)
+	if to.stay.policy = rule.Persistence; rule.Persistence != nil {
+		if place, ok := rule.Persistence.Find(req, time.Now()); ok {
+			if at := d.At(rule, place); at != nil {
+				b, to.stay.place = at, place
+			}
+		}
+	}
 	if b == nil {
 		return to, &fail.Error{Kind: fail.BadBackend}
 	}
@@ -70,7 +81,19 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 	if to.fail == nil && to.redirect == nil && to.cluster != nil {
 		to.fail = to.cluster.Config.Fail
 	}
+	to.atCluster(req)
 	return to, nil
+}
+
+// atCluster finds the session that a request has at its cluster, where no rule keeps sessions.
+func (to *decision) atCluster(req *msg.Request) {
+	if to.cluster == nil || to.cluster.Persistence == nil || to.stay.policy != nil {
+		return
+	}
+	to.stay.policy = to.cluster.Persistence
+	if place, ok := to.stay.policy.Find(req, time.Now()); ok {
+		to.stay.place = place
+	}
 }
 
 // share adds what a browser is told to the layers of responses; it has the last word.

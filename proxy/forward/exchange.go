@@ -33,6 +33,7 @@ type exchange struct {
 	rule     *plan.Rule
 	backend  *plan.Backend
 	layers   []layer.Response // that change the answer
+	stay     stay
 	endpoint *lb.Endpoint
 	conn     *pool.Conn
 	asker    asker         // conn, when the request is still to be sent
@@ -52,6 +53,7 @@ type exchange struct {
 	headSent  bool   // the client has got a final response head
 	counted   bool   // in the server's number of requests
 	isHead    bool
+	budget    *lb.Budget // of the backend, for retries; nil: none
 }
 
 var exchanges = sync.Pool{New: func() any {
@@ -96,7 +98,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.retries, x.interim = 0, false
+	x.retries, x.interim, x.budget, x.stay = 0, false, nil, stay{}
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil
@@ -153,6 +155,7 @@ func (s *session) handle(d *plan.Destination) error {
 	}
 	s.c.Edge.mark(&x.req)
 	to, err := decide(d, &x.req, s.peered(), s.srv.opts.Random)
+	x.stay = to.stay
 	if x.rule, x.backend, x.layers = to.rule, to.backend, to.response; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
 		s.limit(x.rule.Action.Timeout, fail.RequestTimeout)
@@ -174,10 +177,14 @@ func (s *session) handle(d *plan.Destination) error {
 			l.Request(&x.req)
 		}
 	}
-	switch {
-	case to.cluster == nil:
+	if to.cluster == nil {
 		return &fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"}
-	case to.cluster.Config.HTTP == config.HTTP2Only:
+	}
+	to.cluster = s.known(to.cluster)
+	if x.budget = to.cluster.Budget; x.budget != nil {
+		x.budget.Request(x.start)
+	}
+	if to.cluster.Config.HTTP == config.HTTP2Only {
 		return s.forward2(to.cluster)
 	}
 	return s.forward(to.cluster)

@@ -87,6 +87,9 @@ func (s *session) wait(err error, refused bool, whole time.Time, wholeKind fail.
 	if !x.mayRetry() || !wanted(err, x.rec.Method, refused) {
 		return err
 	}
+	if x.budget != nil && !x.budget.Retry(time.Now()) {
+		return &fail.Error{Kind: fail.RetryBudget, Err: err}
+	}
 	x.retries++
 	until := time.Now().Add(pause(x.rule.Action.Retry, x.retries))
 	late := !whole.IsZero() && whole.Before(until)
@@ -171,6 +174,10 @@ func unavailable(fields msg.Fields) bool {
 
 // later makes another attempt after a pause.
 func (x *call) later() {
+	if b := x.cluster.Budget; b != nil && !b.Retry(time.Now()) {
+		x.fail(&fail.Error{Kind: fail.RetryBudget})
+		return
+	}
 	x.retries++
 	x.last = x.endpoint
 	x.drop(http2.Cancel)

@@ -53,6 +53,8 @@ type Options struct {
 	Streams *mux.Pool // for HTTP/2
 	Sink    telemetry.Sink
 	Random  func() uint64 // for weights and samples
+	// Pending tells what to wait for before a name has addresses; nil when it has, or nobody looks for them. Optional.
+	Pending func(host string) <-chan struct{}
 	// Flood is told of HTTP/2 connections, and of stalled streams, that a defence ended; optional.
 	Flood func(d telemetry.Direction, reason string)
 

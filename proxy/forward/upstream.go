@@ -77,7 +77,7 @@ func (s *session) forward(c *plan.Cluster) error {
 	var last *lb.Endpoint
 	fresh := false
 	for attempt := 1; ; attempt++ {
-		e := c.Balancer.Pick(x.now, last)
+		e := x.stay.pick(c, x.now, last)
 		if e == nil {
 			return &fail.Error{Kind: fail.NoEndpoints, Detail: c.Config.Name}
 		}

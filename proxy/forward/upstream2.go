@@ -37,7 +37,7 @@ func (s *session) forward2(c *plan.Cluster) error {
 	whole, wholeKind := x.until, x.untilKind
 	var last *lb.Endpoint
 	for attempt := 1; ; attempt++ {
-		e := c.Balancer.Pick(x.now, last)
+		e := x.stay.pick(c, x.now, last)
 		if e == nil {
 			return &fail.Error{Kind: fail.NoEndpoints, Detail: c.Config.Name}
 		}
@@ -251,9 +251,7 @@ func (s *session) answer2(a *asked, accept []byte) error {
 		a.drop(http2.Cancel)
 		return errAgain
 	}
-	for _, l := range x.layers {
-		l.Response(resp)
-	}
+	x.change(resp)
 	if x.req.Upgrade != nil && resp.Status < 300 {
 		return s.tunnel2(a, resp, accept)
 	}

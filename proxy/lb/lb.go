@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/layer/persistence"
 )
 
 // Avoid is how long an endpoint that refused a connection gets no further request while others may be had: about as
@@ -28,6 +29,8 @@ type Endpoint struct {
 	config.Endpoint
 	// Text is the address as telemetry shows it.
 	Text string
+	// Place stands for the endpoint in sessions.
+	Place uint64
 	*load
 }
 
@@ -52,7 +55,7 @@ func New(prev *Balancer, endpoints []config.Endpoint, random Random) *Balancer {
 			l = new(load)
 			known[e.Address] = l
 		}
-		b.endpoints = append(b.endpoints, &Endpoint{Endpoint: e, Text: e.Address.String(), load: l})
+		b.endpoints = append(b.endpoints, &Endpoint{Endpoint: e, Text: e.Address.String(), Place: persistence.Endpoint(&e), load: l})
 	}
 	return b
 }
@@ -64,6 +67,26 @@ func (b *Balancer) Pick(now time.Time, not *Endpoint) *Endpoint {
 	if e != nil {
 		e.active.Add(1)
 	}
+	return e
+}
+
+// At finds the endpoint of a session; nil when it is gone.
+func (b *Balancer) At(place uint64) *Endpoint {
+	for _, e := range b.endpoints {
+		if e.Place == place {
+			return e
+		}
+	}
+	return nil
+}
+
+// PickAt is Pick for the session of an endpoint; nil when it is gone, or could not be connected to a moment ago.
+func (b *Balancer) PickAt(now time.Time, place uint64) *Endpoint {
+	e := b.At(place)
+	if e == nil || !e.usable(now.UnixNano(), nil) {
+		return nil
+	}
+	e.active.Add(1)
 	return e
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/layer/persistence"
 	"github.com/leno-mesh/leno/proxy/lb"
 )
 
@@ -32,6 +33,12 @@ type Plan struct {
 type Cluster struct {
 	Config   *config.Cluster
 	Balancer *lb.Balancer
+	// Persistence keeps clients at an endpoint where no rule says how; nil: each request is on its own.
+	Persistence *persistence.Policy
+	// Budget bounds retries; nil: it does not.
+	Budget *lb.Budget
+	// Place stands for the cluster in sessions.
+	Place uint64
 }
 
 // Next compiles cfg. Tables and balancers of prev (which may be nil) whose config kept its pointer are taken over; loads
@@ -81,12 +88,20 @@ func next(prev *Plan, cfg *config.Config, random func() uint64) *Plan {
 
 func nextCluster(prev *Cluster, c *config.Cluster, random lb.Random) *Cluster {
 	if prev == nil {
-		return &Cluster{c, lb.New(nil, c.Endpoints, random)}
+		prev = &Cluster{}
 	}
 	if prev.Config == c {
 		return prev
 	}
-	return &Cluster{c, lb.New(prev.Balancer, c.Endpoints, random)}
+	return newCluster(c, prev, random)
+}
+
+// newCluster compiles c. Loads and budgets are taken over from prev.
+func newCluster(c *config.Cluster, prev *Cluster, random lb.Random) *Cluster {
+	return &Cluster{
+		Config: c, Balancer: lb.New(prev.Balancer, c.Endpoints, random), Place: persistence.Cluster(c.Name),
+		Persistence: persistence.Compile(c.Persistence), Budget: lb.NewBudget(prev.Budget, c.RetryBudget),
+	}
 }
 
 // Err tells which route tables could not be compiled; their predecessors stay in use, and without one their requests
@@ -117,6 +132,9 @@ type Destination struct {
 	shares *shares      // nil: Cluster takes all connections that are relayed
 	names  *serverNames // nil: the server name makes no difference
 }
+
+// Cluster finds a cluster; nil if there is none of that name.
+func (p *Plan) Cluster(name string) *Cluster { return p.clusters[name] }
 
 // Lookup finds a cluster; nil if there is none of that name.
 func (d *Destination) Lookup(name string) *Cluster { return d.plan.clusters[name] }
@@ -185,7 +203,7 @@ func (p *Plan) fixed(addr netip.AddrPort, protocol config.Protocol, receiver con
 	c := &config.Cluster{Name: addr.String(), Origin: origin, Protocol: protocol,
 		Endpoints: []config.Endpoint{{Address: addr, Workload: receiver}}}
 	return &Destination{Address: addr, Protocol: protocol, Origin: origin, Receiver: receiver, Service: receiver.Service,
-		Cluster: &Cluster{c, lb.New(nil, c.Endpoints, rand.Uint64)}, AccessLog: p.Config.AccessLog, plan: p}
+		Cluster: newCluster(c, &Cluster{}, rand.Uint64), AccessLog: p.Config.AccessLog, plan: p}
 }
 
 // Serves tells whether any cluster still has an endpoint at addr with that identity, spoken to in that TLS; connections to others

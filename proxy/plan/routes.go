@@ -6,6 +6,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/layer/cors"
 	"github.com/leno-mesh/leno/proxy/layer/headers"
 	"github.com/leno-mesh/leno/proxy/layer/mirror"
+	"github.com/leno-mesh/leno/proxy/layer/persistence"
 	"github.com/leno-mesh/leno/proxy/layer/redirect"
 	"github.com/leno-mesh/leno/proxy/layer/rewrite"
 	"github.com/leno-mesh/leno/proxy/msg"
@@ -20,8 +21,11 @@ type Routes struct {
 
 // Rule is a compiled config.Action as one entry sees it.
 type Rule struct {
-	Action   *config.Action
-	CORS     *cors.Policy // nil: none
+	Action *config.Action
+	CORS   *cors.Policy // nil: none
+	// Persistence keeps clients at an endpoint; nil: each request is on its own.
+	Persistence *persistence.Policy
+
 	Redirect *redirect.Redirect
 	Backends []Backend
 	// Response layers for answers that no backend made: redirects.
@@ -153,6 +157,7 @@ func newRule(a *config.Action, matched string) *Rule {
 		a = &config.Action{Fail: &config.Failure{Status: 500, Reason: "the entry has no action"}}
 	}
 	r := &Rule{Action: a, CORS: cors.Compile(a.CORS), Redirect: redirect.Compile(a.Redirect, matched), Backends: make([]Backend, len(a.Backends))}
+	r.Persistence = persistence.Compile(a.Persistence)
 	weights := make([]uint32, len(a.Backends))
 	for i := range a.Backends {
 		r.Backends[i] = compose(a, &a.Backends[i], matched)

@@ -25,6 +25,7 @@ import (
 	"github.com/leno-mesh/leno/proxy"
 	"github.com/leno-mesh/leno/proxy/admin"
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/dns"
 	"github.com/leno-mesh/leno/proxy/memory"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/xdsclient"
@@ -48,6 +49,7 @@ type Config struct {
 	Listen   func(telemetry.Direction) ([]net.Listener, error)
 	Original func(net.Conn) (netip.AddrPort, error)
 	Dial     func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	Lookup   dns.Lookup // optional
 	Own      func(netip.AddrPort) (netip.AddrPort, bool)
 	Reserved []uint16
 	Drain    proxy.Drain
@@ -90,7 +92,7 @@ func Run(ctx context.Context, c Config) error {
 		sinks = append(sinks, c.Sink)
 	}
 	s.proxy = proxy.New(proxy.Options{
-		Gateway: c.Gateway, Listen: c.Listen, Original: c.Original, Dial: c.Dial, Own: s.Own, Reserved: c.Reserved, Drain: c.Drain,
+		Gateway: c.Gateway, Listen: c.Listen, Original: c.Original, Dial: c.Dial, Lookup: c.Lookup, Own: s.Own, Reserved: c.Reserved, Drain: c.Drain,
 		Identity: s.enroll, Control: s.newControl, Sink: sinks, Counters: telemetry.NewCounters(s.registry),
 		OnConfig: func(cfg *config.Config) { s.accessLog.Enable(cfg.AccessLog) }, Log: c.Log, Random: rand.Uint64,
 	})

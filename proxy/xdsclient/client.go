@@ -25,7 +25,7 @@ type Options struct {
 	// Gateway asks for all ports of the gateway whose proxy this is.
 	Gateway bool
 	Zone    string
-	// CacheFile keeps the last good configuration for a start without control plane; empty: none. No secrets are in it.
+	// CacheFile keeps the last good configuration for a start without control plane; empty: none. No private keys are in it.
 	CacheFile string
 	Log       *slog.Logger // nil: slog.Default
 	// OnConfig and OnBundle are told of news, one at a time, each before Config or Outbound shows it. The bundle is PEM.

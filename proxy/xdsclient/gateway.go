@@ -128,7 +128,7 @@ func (m *machine) waits(r references) bool {
 	}
 	for _, name := range clusters {
 		h := m.types[config.ClusterType].held[name]
-		if m.missing(config.ClusterType, name) || h.has() && m.missing(config.EndpointType, name) || m.owesCertificate(h) {
+		if m.missing(config.ClusterType, name) || h.has() && !asksDNS(h) && m.missing(config.EndpointType, name) || m.owesCertificate(h) {
 			return true
 		}
 	}

@@ -226,6 +226,7 @@ func (m *machine) needed() map[string]names {
 		config.ListenerType: {config.InboundName: {}},
 		config.RouteType:    {},
 		config.ClusterType:  {},
+		config.EndpointType: {},
 	}
 	routes := func(t *config.RouteTable) {
 		if t == nil {
@@ -262,7 +263,11 @@ func (m *machine) needed() map[string]names {
 		routes(m.config.Routes[name])
 	}
 	m.needCertificates(need)
-	need[config.EndpointType] = need[config.ClusterType]
+	for name := range need[config.ClusterType] {
+		if !asksDNS(m.types[config.ClusterType].held[name]) {
+			need[config.EndpointType][name] = struct{}{}
+		}
+	}
 	return need
 }
 

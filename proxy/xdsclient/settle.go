@@ -94,7 +94,7 @@ func (m *machine) routes(name string) *config.RouteTable {
 func (m *machine) cluster(name string) *config.Cluster {
 	c := m.types[config.ClusterType].held[name]
 	e := m.types[config.EndpointType].held[name]
-	if !c.has() && (c == nil || !c.absent) || c.has() && !e.has() && (e == nil || !e.absent) || m.owesCertificate(c) {
+	if !c.has() && (c == nil || !c.absent) || c.has() && !asksDNS(c) && !e.has() && (e == nil || !e.absent) || m.owesCertificate(c) {
 		return m.config.Clusters[name]
 	}
 	now := composed{cluster: c.value.Cluster}
@@ -109,6 +109,9 @@ func (m *machine) cluster(name string) *config.Cluster {
 	m.composed[name] = now
 	return now.whole
 }
+
+// asksDNS tells whether the endpoints of a cluster come from elsewhere.
+func asksDNS(c *held) bool { return c.has() && c.value.Cluster.DNS != nil }
 
 // compose puts endpoints into their cluster; both may be nil.
 func compose(name string, c *config.Cluster, a *config.Assignment) *config.Cluster {

@@ -72,7 +72,7 @@ func (u *union) addCases() {
 }
 
 func build(events []snapshot.Event) *mesh.Mesh {
-	return graph.Build((&snapshot.Snapshot{}).With(events), graph.Options{}).Mesh
+	return graph.Build((&snapshot.Snapshot{}).With(events), graph.Options{SessionKey: mesh.SessionKey{1}}).Mesh
 }
 
 func consumers(m *mesh.Mesh) []string {

@@ -66,9 +66,11 @@ type Gateway struct {
 	Stop  context.CancelFunc
 	Ended chan struct{}
 
-	mu   sync.Mutex // guards what follows
-	mesh *mesh.Mesh
-	open map[uint16]string // addresses by port
+	mu    sync.Mutex // guards what follows
+	mesh  *mesh.Mesh
+	open  map[uint16]string       // addresses by port
+	names map[string][]netip.Addr // what DNS says
+	awake chan struct{}           // DNS says nothing before it is closed
 }
 
 // authority enrols pods whose token is "namespace/account/pod".
@@ -95,10 +97,10 @@ func (a authority) Sign(_ context.Context, who enroll.Caller, der []byte) (chain
 func Start(t *testing.T, ports ...mesh.GatewayPort) *Gateway {
 	t.Helper()
 	g := &Gateway{
-		t: t, ca: must(devca.New(time.Hour)), Records: &records.Records{}, Log: &lines{}, open: map[uint16]string{}, Ended: make(chan struct{}),
+		t: t, ca: must(devca.New(time.Hour)), Records: &records.Records{}, Log: &lines{}, open: map[uint16]string{}, names: map[string][]netip.Addr{}, awake: make(chan struct{}), Ended: make(chan struct{}),
 		mesh: &mesh.Mesh{
 			Settings: mesh.Settings{TrustDomain: trustDomain, MTLS: mesh.MTLSPermissive, AccessLog: true},
-			Services: map[mesh.Name]*mesh.Service{}, Frontends: map[netip.AddrPort]mesh.ServicePort{}, WorkloadByIP: map[netip.Addr]mesh.Name{},
+			Services: map[mesh.Name]*mesh.Service{}, XBackends: map[mesh.Name]*mesh.Service{}, Frontends: map[netip.AddrPort]mesh.ServicePort{}, WorkloadByIP: map[netip.Addr]mesh.Name{},
 			Endpoints: map[mesh.ServicePort][]mesh.Endpoint{},
 			Workloads: map[mesh.Name]*mesh.Workload{pod: {
 				Name: pod, ServiceAccount: "gw-leno", Identity: "spiffe://cluster.local/ns/edge/sa/gw-leno", Gateway: name, Owner: "gw",
@@ -141,6 +143,7 @@ func (g *Gateway) settings(who mesh.Name, account string) sidecar.Config {
 		Dial: func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", to.String())
 		},
+		Lookup:    g.lookup,
 		Drain:     proxy.Drain{Max: 10 * time.Second, Quiet: 50 * time.Millisecond, Settle: 300 * time.Millisecond},
 		AccessLog: g.Log, Log: g.log, Level: new(slog.LevelVar),
 	}
@@ -218,6 +221,7 @@ func (g *Gateway) Change(change func(*mesh.Mesh, *mesh.Gateway)) {
 	one := *g.mesh.Gateways[name]
 	next.Gateways = map[mesh.Name]*mesh.Gateway{name: &one}
 	next.Services, next.Endpoints = clone(g.mesh.Services), clone(g.mesh.Endpoints)
+	next.XBackends = clone(g.mesh.XBackends)
 	next.Workloads, next.WorkloadByIP = clone(g.mesh.Workloads), clone(g.mesh.WorkloadByIP)
 	change(&next, &one)
 	g.mesh = &next
@@ -256,6 +260,39 @@ func (g *Gateway) Backend(service string, change func(*mesh.Port), endpoints ...
 		m.Endpoints[sp] = endpoints
 	})
 	return sp
+}
+
+// XBackend adds a host outside of the mesh, which listens at an address and has one port; change, which is optional, changes that.
+func (g *Gateway) XBackend(host string, change func(*mesh.Port), address net.Addr) mesh.ServicePort {
+	g.t.Helper()
+	to := netip.MustParseAddrPort(address.String())
+	sp := mesh.ServicePort{Name: mesh.Name{Namespace: "shop", Name: host}, Port: to.Port(), XBackend: true}
+	port := mesh.Port{Number: to.Port(), Protocol: mesh.ProtocolHTTP, Hostname: host}
+	if change != nil {
+		change(&port)
+	}
+	g.mu.Lock()
+	g.names[host] = []netip.Addr{to.Addr()}
+	g.mu.Unlock()
+	g.Change(func(m *mesh.Mesh, _ *mesh.Gateway) {
+		m.XBackends[sp.Name] = &mesh.Service{Name: sp.Name, Origin: mesh.Origin{Kind: "XBackend", Namespace: "shop", Name: host}, Ports: []mesh.Port{port}}
+	})
+	return sp
+}
+
+// lookup plays DNS.
+func (g *Gateway) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	select {
+	case <-g.awake:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if found := g.names[host]; found != nil {
+		return found, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
 // at is a ready endpoint without a sidecar.

@@ -89,6 +89,9 @@ func textOf(v reflect.Value) (string, bool) {
 		if t.UDP {
 			return fmt.Sprintf("%s:%d/udp", t.Name, t.Port), true
 		}
+		if t.XBackend {
+			return fmt.Sprintf("%s:%d/xbackend", t.Name, t.Port), true
+		}
 		return fmt.Sprintf("%s:%d", t.Name, t.Port), true
 	case mesh.Key:
 		return t.String(), true

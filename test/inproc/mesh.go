@@ -22,6 +22,7 @@ import (
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
+	"github.com/leno-mesh/leno/proxy/dns"
 	"github.com/leno-mesh/leno/test/poll"
 	"github.com/leno-mesh/leno/test/records"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	Lifetime time.Duration
 	// App chooses another application than the usual one for the pods of a Deployment; nil: none. It may return nil, too.
 	App func(deployment string) Serve
+	// Lookup stands for DNS; nil: this machine's resolver is asked.
+	Lookup dns.Lookup
 }
 
 // Mesh is a running mesh.
@@ -89,7 +92,7 @@ func (m *Mesh) StartPlane(predecessor *plane.Plane) {
 	options := plane.Options{Lifetime: m.options.Lifetime, Status: m.keepStatus, Published: m.keepMesh, Log: m.log}
 	address := "127.0.0.1:0"
 	if predecessor != nil {
-		options.CA, address = predecessor.CA(), m.address
+		options.CA, options.SessionKey, address = predecessor.CA(), predecessor.SessionKey(), m.address
 	}
 	p, err := plane.New(options)
 	if err != nil {
@@ -228,7 +231,7 @@ func (m *Mesh) startPod(planned *local.Pod) {
 	}
 	var err error
 	pod.Sidecar, err = sidecar.New(spec, sidecar.Options{
-		Log: m.log, Sink: pod.Records, NoHealth: true, Backoff: func(int) time.Duration { return 20 * time.Millisecond },
+		Log: m.log, Sink: pod.Records, NoHealth: true, Lookup: m.options.Lookup, Backoff: func(int) time.Duration { return 20 * time.Millisecond },
 	})
 	if err != nil {
 		m.T.Fatal(err)

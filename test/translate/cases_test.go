@@ -53,7 +53,7 @@ func TestCases(t *testing.T) {
 }
 
 func build(events []snapshot.Event) *mesh.Mesh {
-	return graph.Build((&snapshot.Snapshot{}).With(events), graph.Options{}).Mesh
+	return graph.Build((&snapshot.Snapshot{}).With(events), graph.Options{SessionKey: mesh.SessionKey{1}}).Mesh
 }
 
 // key names a resource; who is empty when it is the same for everybody.

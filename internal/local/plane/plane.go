@@ -36,6 +36,8 @@ const caLifetime = 365 * 24 * time.Hour
 type Options struct {
 	// CA signs everything; nil makes one. Give one to let a second Plane take over from a first.
 	CA *devca.CA
+	// SessionKey seals sessions; zero makes one. Give that of a first Plane to a second one to keep its sessions.
+	SessionKey mesh.SessionKey
 	// TrustDomain of the identities; "" is graph.DefaultTrustDomain. It must be that of the Mesh object.
 	TrustDomain string
 	// Lifetime of workload certificates; 0 is 24 hours.
@@ -74,6 +76,9 @@ func New(options Options) (*Plane, error) {
 			return nil, err
 		}
 	}
+	if p.options.SessionKey == (mesh.SessionKey{}) {
+		_, _ = rand.Read(p.options.SessionKey[:]) // never fails (crypto/rand)
+	}
 	if p.serving, err = p.ca.Server(caLifetime, mesh.ManagerServerName); err != nil {
 		return nil, err
 	}
@@ -82,7 +87,7 @@ func New(options Options) (*Plane, error) {
 		return nil, err
 	}
 	p.pipeline = pipeline.New(pipeline.Options{
-		Graph:   graph.Options{TrustDomain: p.options.TrustDomain},
+		Graph:   graph.Options{TrustDomain: p.options.TrustDomain, SessionKey: p.options.SessionKey},
 		Publish: p.publish,
 		Status:  options.Status,
 	})
@@ -98,6 +103,9 @@ func (p *Plane) publish(m *mesh.Mesh) {
 
 // CA is the authority, for a successor.
 func (p *Plane) CA() *devca.CA { return p.ca }
+
+// SessionKey is what sessions are sealed with, for a successor.
+func (p *Plane) SessionKey() mesh.SessionKey { return p.options.SessionKey }
 
 // XDS is the server, for its statistics.
 func (p *Plane) XDS() *server.Server { return p.xds }

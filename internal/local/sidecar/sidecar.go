@@ -22,6 +22,7 @@ import (
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/proxy"
 	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/proxy/dns"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/xdsclient"
 )
@@ -40,6 +41,8 @@ type Options struct {
 	NoHealth bool
 	// Backoff between attempts to reach the control plane; nil: that of xdsclient.
 	Backoff func(n int) time.Duration
+	// Lookup finds the addresses of names outside of the mesh; nil: this machine's resolver is asked.
+	Lookup dns.Lookup
 }
 
 // Sidecar is a proxy made from a Spec.
@@ -136,7 +139,7 @@ func (s *Sidecar) proxyOptions() proxy.Options {
 		},
 		Sink: sink, Counters: telemetry.NewCounters(s.metrics),
 		OnConfig: func(*config.Config) { s.tellReady() },
-		Log:      s.options.Log,
+		Lookup:   s.options.Lookup, Log: s.options.Log,
 	}
 	if s.isGateway() {
 		o.Gateway = s.spec.sockets()

@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/internal/status"
 )
@@ -115,6 +116,20 @@ func Policy(s *gatewayv1.PolicyStatus, want status.Want, now metav1.Time) bool {
 	s.Ancestors = make([]gatewayv1.PolicyAncestorStatus, 0, len(merged))
 	for _, p := range merged[:min(len(merged), maxAncestors)] {
 		s.Ancestors = append(s.Ancestors, gatewayv1.PolicyAncestorStatus{AncestorRef: p.ParentRef, ControllerName: p.ControllerName, Conditions: p.Conditions})
+	}
+	return changed
+}
+
+// XBackend puts the wish for an XBackend into its status, and tells whether that changed anything.
+func XBackend(o *xv1alpha1.XBackend, want status.Want, now metav1.Time) bool {
+	existing := make([]gatewayv1.RouteParentStatus, len(o.Status.Ancestors))
+	for i, a := range o.Status.Ancestors {
+		existing[i] = gatewayv1.RouteParentStatus{ParentRef: a.AncestorRef, ControllerName: a.ControllerName, Conditions: a.Conditions}
+	}
+	merged, changed := Parents(existing, want, now)
+	o.Status.Ancestors = make([]xv1alpha1.BackendAncestorStatus, 0, len(merged))
+	for _, p := range merged {
+		o.Status.Ancestors = append(o.Status.Ancestors, xv1alpha1.BackendAncestorStatus{AncestorRef: p.ParentRef, ControllerName: p.ControllerName, Conditions: p.Conditions})
 	}
 	return changed
 }

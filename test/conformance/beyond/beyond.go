@@ -29,7 +29,10 @@ const (
 
 // Claimed are the features of this package that Leno has and that no status can claim, each from the channel on that has the fields
 // for it. The others are claimed in the status of the GatewayClass.
-var Claimed []features.Feature
+var Claimed = []features.Feature{
+	{Name: HTTPRouteSessionPersistence, Channel: features.FeatureChannelExperimental},
+	{Name: MeshHTTPRouteSessionPersistence, Channel: features.FeatureChannelExperimental},
+}
 
 // Tests are all tests of this package.
 var Tests = []suite.ConformanceTest{
