@@ -1,13 +1,10 @@
 package graph
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +37,7 @@ func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []statu
 }
 
 func classWant(name mesh.Name, class *gatewayv1.GatewayClass, definition *metav1.PartialObjectMetadata) status.Want {
-	want := status.Want{Kind: "GatewayClass", Name: name, Generation: class.Generation, Features: status.GatewayFeatures()}
+	want := status.Want{Kind: "GatewayClass", Name: name, Generation: class.Generation, Features: status.GatewayFeatures(definitionsOf(definition))}
 	accepted := status.True(status.TypeAccepted, status.ReasonAccepted, "Leno makes the Gateways of this class")
 	if ref := class.Spec.ParametersRef; ref != nil {
 		accepted = status.False(status.TypeAccepted, status.ReasonInvalidParameters,
@@ -51,34 +48,6 @@ func classWant(name mesh.Name, class *gatewayv1.GatewayClass, definition *metav1
 		want.Conditions = append(want.Conditions, supportedVersion(definition))
 	}
 	return want
-}
-
-// Annotations by which the definitions of the Gateway API tell where they come from.
-const (
-	annotationBundleVersion = "gateway.networking.k8s.io/bundle-version"
-	annotationChannel       = "gateway.networking.k8s.io/channel"
-)
-
-// The minor versions of the Gateway API, v1.x, with which Leno works. Kinds that one of them lacks are left out.
-const (
-	oldestMinor = 2
-	newestMinor = 7
-)
-
-// supportedVersion tells whether the definitions that the cluster has are those of a version that works.
-func supportedVersion(definition *metav1.PartialObjectMetadata) status.Condition {
-	bundle, channel := definition.Annotations[annotationBundleVersion], definition.Annotations[annotationChannel]
-	minor := -1
-	if parts := strings.SplitN(bundle, ".", 3); len(parts) == 3 && parts[0] == "v1" {
-		if n, err := strconv.Atoi(parts[1]); err == nil {
-			minor = n
-		}
-	}
-	if oldestMinor <= minor && minor <= newestMinor {
-		return status.True(status.TypeSupportedVersion, status.ReasonSupportedVersion, "the cluster has the Gateway API %s, channel %s", bundle, cmp.Or(channel, "unknown"))
-	}
-	return status.False(status.TypeSupportedVersion, status.ReasonUnsupportedVersion,
-		"the cluster has the Gateway API %s, and Leno knows v1.%d to v1.%d: what they have in common works", cmp.Or(bundle, "without a version"), oldestMinor, newestMinor)
 }
 
 // standing is what there is of a gateway in the cluster.
