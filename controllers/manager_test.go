@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -47,6 +48,8 @@ func TestManager(t *testing.T) {
 	m.condition(t, v1alpha1.MeshGatewayAPIInstalled, metav1.ConditionTrue, "Installed")
 	t.Run("XMesh", m.testXMesh)
 	t.Run("route status", m.testRouteStatus)
+	t.Run("features", m.testFeatures)
+	t.Run("addresses of a Gateway", m.testAddresses)
 
 	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionTrue, "Installed")
@@ -252,6 +255,22 @@ func (m *running) testXMesh(t *testing.T) {
 			return "features are not in order"
 		}
 		return ""
+	})
+}
+
+// testFeatures: the GatewayClass claims what the definitions in the cluster, of the experimental channel, have fields for.
+func (m *running) testFeatures(t *testing.T) {
+	eventually(t, "features of the GatewayClass", func() string {
+		var class gatewayv1.GatewayClass
+		if err := m.client.Get(t.Context(), client.ObjectKey{Name: "leno"}, &class); err != nil {
+			return err.Error()
+		}
+		for _, f := range class.Status.SupportedFeatures {
+			if f.Name == "GatewayAddressRoutability" {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%v", class.Status.SupportedFeatures)
 	})
 }
 

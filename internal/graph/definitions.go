@@ -7,6 +7,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/leno-mesh/leno/internal/mesh"
+	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
 )
 
@@ -21,6 +23,11 @@ const (
 	oldestMinor = 2
 	newestMinor = 7
 )
+
+// definitionIn is the one definition that tells of all; nil: objects come from files.
+func definitionIn(s *snapshot.Snapshot) *metav1.PartialObjectMetadata {
+	return s.Definitions[mesh.Name{Name: snapshot.GatewayClassDefinition}]
+}
 
 // definitionsOf tells which definitions a cluster has by one of them. Without any (objects that come from files) there is everything
 // that Leno knows; what does not say where it comes from is taken for the least.

@@ -1,6 +1,9 @@
 package status
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Definitions are the definitions of the Gateway API that a cluster has.
 type Definitions struct {
@@ -20,6 +23,9 @@ const (
 	never  = math.MaxInt
 )
 
+// FeatureAddressRoutability is the one that gives addresses a field for their routability.
+const FeatureAddressRoutability = "GatewayAddressRoutability"
+
 // gatewayFeatures is the table, by name.
 var gatewayFeatures = []feature{
 	{"BackendTLSPolicy", 4, 4},
@@ -29,6 +35,8 @@ var gatewayFeatures = []feature{
 	{"GRPCRouteRequestHeaderModifier", always, always},
 	{"Gateway", always, always},
 	{"GatewayAddressEmpty", 3, 3},
+	{FeatureAddressRoutability, never, 7},
+	{FeatureAddressRoutability + "Cluster", never, 7},
 	{"GatewayBackendClientCertificate", 5, 4},
 	{"GatewayFrontendClientCertificateValidation", 5, 4},
 	{"GatewayFrontendClientCertificateValidationInsecureFallback", 5, 4},
@@ -92,3 +100,6 @@ func (f feature) since(experimental bool) int {
 	}
 	return f.standard
 }
+
+// Has tells whether the definitions have the fields for a feature that gateways support.
+func (d Definitions) Has(name string) bool { return slices.Contains(GatewayFeatures(d), name) }
