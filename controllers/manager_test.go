@@ -50,6 +50,8 @@ func TestManager(t *testing.T) {
 	t.Run("route status", m.testRouteStatus)
 	t.Run("policy status", m.testPolicyStatus)
 	t.Run("XBackend status", m.testXBackendStatus)
+	t.Run("features", m.testFeatures)
+	t.Run("addresses of a Gateway", m.testAddresses)
 
 	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionTrue, "Installed")
@@ -315,6 +317,22 @@ func (m *running) testXBackendStatus(t *testing.T) {
 			}
 		}
 		return fmt.Sprint(backend.Status)
+	})
+}
+
+// testFeatures: the GatewayClass claims what the definitions in the cluster, of the experimental channel, have fields for.
+func (m *running) testFeatures(t *testing.T) {
+	eventually(t, "features of the GatewayClass", func() string {
+		var class gatewayv1.GatewayClass
+		if err := m.client.Get(t.Context(), client.ObjectKey{Name: "leno"}, &class); err != nil {
+			return err.Error()
+		}
+		for _, f := range class.Status.SupportedFeatures {
+			if f.Name == "GatewayAddressRoutability" {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%v", class.Status.SupportedFeatures)
 	})
 }
 

@@ -180,10 +180,14 @@ func (k *Keeper) apply(ctx context.Context, g *mesh.Gateway, object provision.Ob
 	case !belongs(there, g.Name):
 		return fmt.Errorf("%s %s: %w", kind, u.GetName(), errForeign)
 	}
-	if err := k.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
-		return fmt.Errorf("apply %s %s: %w", kind, u.GetName(), err)
+	var unplaced error
+	if service, is := object.(*corev1.Service); is {
+		unplaced = k.place(ctx, service, u)
 	}
-	return nil
+	if err := k.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
+		return errors.Join(unplaced, fmt.Errorf("apply %s %s: %w", kind, u.GetName(), err))
+	}
+	return unplaced
 }
 
 // belongs tells whether an object was made for a Gateway.

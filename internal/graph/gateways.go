@@ -42,14 +42,15 @@ type listenerSet struct {
 
 // gateways is everything about gateways, by name.
 type gateways struct {
-	snapshot *snapshot.Snapshot
-	byName   map[mesh.Name]*gateway
-	sets     map[mesh.Name]*listenerSet
+	snapshot    *snapshot.Snapshot
+	definitions status.Definitions
+	byName      map[mesh.Name]*gateway
+	sets        map[mesh.Name]*listenerSet
 }
 
 // gatewaysOf reads the Gateways whose class names us as its controller, and their ListenerSets.
 func gatewaysOf(s *snapshot.Snapshot, refs *references) *gateways {
-	g := &gateways{snapshot: s, byName: map[mesh.Name]*gateway{}, sets: map[mesh.Name]*listenerSet{}}
+	g := &gateways{snapshot: s, definitions: definitionsOf(definitionIn(s)), byName: map[mesh.Name]*gateway{}, sets: map[mesh.Name]*listenerSet{}}
 	for name, object := range s.Gateways {
 		if class := s.GatewayClasses[mesh.Name{Name: string(object.Spec.GatewayClassName)}]; class != nil && ours(class) {
 			g.byName[name] = gatewayOf(name, object, refs)
@@ -98,12 +99,8 @@ func (g *gateway) frontend() *gatewayv1.FrontendTLSConfig {
 // refusal says what of a Gateway as a whole is not supported.
 func (g *gateway) refusal() *status.Problem {
 	for i, a := range g.object.Spec.Addresses {
-		kind := gatewayv1.AddressType(cmp.Or(deref(a.Type), string(gatewayv1.IPAddressType)))
-		if kind != gatewayv1.IPAddressType {
+		if kind := addressType(a); kind != gatewayv1.IPAddressType {
 			return ptr(status.Why(status.ReasonUnsupportedAddress, "spec.addresses[%d] is of type %.100s: only %s is supported", i, kind, gatewayv1.IPAddressType))
-		}
-		if r := a.Routability; r != "" && r != gatewayv1.GatewayAddressRoutabilityCluster {
-			return ptr(status.Why(status.ReasonUnsupportedAddress, "spec.addresses[%d] has routability %.100s: only %s is supported", i, r, gatewayv1.GatewayAddressRoutabilityCluster))
 		}
 	}
 	if i := g.object.Spec.Infrastructure; i != nil && i.ParametersRef != nil {
@@ -202,20 +199,9 @@ func (g *gateways) mesh(trustDomain string) map[mesh.Name]*mesh.Gateway {
 	return out
 }
 
-// clusterOnly tells whether an address is asked for that only the cluster can reach.
-func (g *gateway) clusterOnly() bool {
-	return slices.ContainsFunc(g.object.Spec.Addresses, func(a gatewayv1.GatewaySpecAddress) bool {
-		return a.Routability == gatewayv1.GatewayAddressRoutabilityCluster
-	})
-}
-
 func (g *gateway) infrastructure() mesh.Infrastructure {
-	out := mesh.Infrastructure{UID: string(g.object.UID), Class: string(g.object.Spec.GatewayClassName), ClusterOnly: g.clusterOnly()}
-	for _, a := range g.object.Spec.Addresses {
-		if list := addresses([]string{a.Value}); len(list) == 1 && a.Routability == "" {
-			out.Addresses = append(out.Addresses, list[0])
-		}
-	}
+	out := mesh.Infrastructure{UID: string(g.object.UID), Class: string(g.object.Spec.GatewayClassName)}
+	g.infrastructureAddresses(&out)
 	if i := g.object.Spec.Infrastructure; i != nil {
 		out.Labels, out.Annotations = map[string]string{}, map[string]string{}
 		for k, v := range i.Labels {

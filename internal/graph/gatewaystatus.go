@@ -1,20 +1,14 @@
 package graph
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/leno-mesh/leno/internal/mesh"
-	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
 )
 
@@ -23,7 +17,7 @@ func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []statu
 	var out []status.Want
 	for _, name := range slices.SortedFunc(maps.Keys(g.snapshot.GatewayClasses), compareNames) {
 		if class := g.snapshot.GatewayClasses[name]; ours(class) {
-			out = append(out, classWant(name, class, g.snapshot.Definitions[mesh.Name{Name: snapshot.GatewayClassDefinition}]))
+			out = append(out, g.classWant(name, class))
 		}
 	}
 	standings := make(map[mesh.Name]standing, len(g.byName))
@@ -39,46 +33,18 @@ func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []statu
 	return out
 }
 
-func classWant(name mesh.Name, class *gatewayv1.GatewayClass, definition *metav1.PartialObjectMetadata) status.Want {
-	want := status.Want{Kind: "GatewayClass", Name: name, Generation: class.Generation, Features: status.GatewayFeatures()}
+func (g *gateways) classWant(name mesh.Name, class *gatewayv1.GatewayClass) status.Want {
+	want := status.Want{Kind: "GatewayClass", Name: name, Generation: class.Generation, Features: status.GatewayFeatures(g.definitions)}
 	accepted := status.True(status.TypeAccepted, status.ReasonAccepted, "Leno makes the Gateways of this class")
 	if ref := class.Spec.ParametersRef; ref != nil {
 		accepted = status.False(status.TypeAccepted, status.ReasonInvalidParameters,
 			"spec.parametersRef is not supported: name parameters in spec.infrastructure.parametersRef of each Gateway")
 	}
 	want.Conditions = []status.Condition{accepted}
-	if definition != nil {
+	if definition := definitionIn(g.snapshot); definition != nil {
 		want.Conditions = append(want.Conditions, supportedVersion(definition))
 	}
 	return want
-}
-
-// Annotations by which the definitions of the Gateway API tell where they come from.
-const (
-	annotationBundleVersion = "gateway.networking.k8s.io/bundle-version"
-	annotationChannel       = "gateway.networking.k8s.io/channel"
-)
-
-// The minor versions of the Gateway API, v1.x, with which Leno works. Kinds that one of them lacks are left out.
-const (
-	oldestMinor = 2
-	newestMinor = 7
-)
-
-// supportedVersion tells whether the definitions that the cluster has are those of a version that works.
-func supportedVersion(definition *metav1.PartialObjectMetadata) status.Condition {
-	bundle, channel := definition.Annotations[annotationBundleVersion], definition.Annotations[annotationChannel]
-	minor := -1
-	if parts := strings.SplitN(bundle, ".", 3); len(parts) == 3 && parts[0] == "v1" {
-		if n, err := strconv.Atoi(parts[1]); err == nil {
-			minor = n
-		}
-	}
-	if oldestMinor <= minor && minor <= newestMinor {
-		return status.True(status.TypeSupportedVersion, status.ReasonSupportedVersion, "the cluster has the Gateway API %s, channel %s", bundle, cmp.Or(channel, "unknown"))
-	}
-	return status.False(status.TypeSupportedVersion, status.ReasonUnsupportedVersion,
-		"the cluster has the Gateway API %s, and Leno knows v1.%d to v1.%d: what they have in common works", cmp.Or(bundle, "without a version"), oldestMinor, newestMinor)
 }
 
 // standing is what there is of a gateway in the cluster.
@@ -86,64 +52,25 @@ type standing struct {
 	// pending says what is still to come; nil: the gateway takes traffic.
 	pending   *status.Problem
 	addresses []status.Address
+	// assigned is the condition about addresses; nil: nothing is known yet.
+	assigned *status.Condition
 }
 
 // standing looks for the Service of a gateway and for proxies behind it.
 func (g *gateways) standing(name mesh.Name, endpoints map[mesh.ServicePort][]mesh.Endpoint) standing {
-	one := g.byName[name]
 	resource := mesh.Name{Namespace: name.Namespace, Name: mesh.GatewayResource(name.Name)}
 	service := g.snapshot.Services[resource]
-	var out standing
-	if service != nil {
-		out.addresses = addressesOfGateway(service, one.clusterOnly())
+	if service == nil {
+		return standing{pending: ptr(status.Why(status.ReasonPending, "Service %s is being made", resource))}
 	}
-	for _, asked := range one.object.Spec.Addresses {
-		if asked.Value == "" {
-			continue
-		}
-		if !slices.ContainsFunc(out.addresses, func(a status.Address) bool { return sameAddress(a.Value, asked.Value) }) {
-			out.pending = ptr(status.Why(status.ReasonAddressNotUsable,
-				"address %.253s could not be had from the cluster's load balancer: ask for one that it can give, or for none", asked.Value))
-			return out
-		}
-	}
-	switch {
-	case service == nil:
-		out.pending = ptr(status.Why(status.ReasonPending, "Service %s is being made", resource))
-	case len(out.addresses) == 0:
-		out.pending = ptr(status.Why(status.ReasonAddressNotAssigned,
-			"Service %s of type %s has no address yet: if it stays so, the cluster has nothing that gives addresses to such Services", resource, service.Spec.Type))
-	case !served(resource, service, endpoints):
+	found := g.byName[name].assign(service)
+	out := standing{addresses: found.addresses, assigned: ptr(found.assigned()), pending: found.pending(resource, service)}
+	if out.pending == nil && !served(resource, service, endpoints) {
 		out.pending = ptr(status.Why(status.ReasonPending, "no proxy of the gateway is ready yet: see Deployment %s", resource))
 	}
-	return out
-}
-
-func sameAddress(a, b string) bool {
-	x, errX := netip.ParseAddr(a)
-	y, errY := netip.ParseAddr(b)
-	return errX == nil && errY == nil && x.Unmap() == y.Unmap()
-}
-
-// addressesOfGateway are those that clients can use.
-func addressesOfGateway(service *corev1.Service, clusterOnly bool) []status.Address {
-	var out []status.Address
-	if clusterOnly || service.Spec.Type != corev1.ServiceTypeLoadBalancer {
-		for _, addr := range addresses(append([]string{service.Spec.ClusterIP}, service.Spec.ClusterIPs...)) {
-			one := status.Address{Type: string(gatewayv1.IPAddressType), Value: addr.String()}
-			if clusterOnly {
-				one.Routability = string(gatewayv1.GatewayAddressRoutabilityCluster)
-			}
-			out = append(out, one)
-		}
-		return out
-	}
-	for _, ingress := range service.Status.LoadBalancer.Ingress {
-		switch {
-		case ingress.IP != "":
-			out = append(out, status.Address{Type: string(gatewayv1.IPAddressType), Value: ingress.IP})
-		case ingress.Hostname != "":
-			out = append(out, status.Address{Type: string(gatewayv1.HostnameAddressType), Value: ingress.Hostname})
+	if !g.definitions.Has(status.FeatureAddressRoutability) {
+		for i := range out.addresses {
+			out.addresses[i].Routability = nil // the API server would drop it
 		}
 	}
 	return out
@@ -164,6 +91,9 @@ func (g *gateway) want(s standing) status.Want {
 	want := status.Want{Kind: "Gateway", Name: g.name, Generation: g.object.Generation, Addresses: s.addresses}
 	accepted, usable := g.accepted()
 	want.Conditions = append(want.Conditions, accepted, programmed(accepted, usable, s), g.resolved())
+	if s.assigned != nil {
+		want.Conditions = append(want.Conditions, *s.assigned)
+	}
 	if g.fallback() {
 		want.Conditions = append(want.Conditions, status.True(status.TypeInsecureFallback, status.ReasonConfigurationChanged,
 			"clients without a valid certificate are let in (AllowInsecureFallback): backends must decide"))

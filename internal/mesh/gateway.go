@@ -28,10 +28,12 @@ type Infrastructure struct {
 	Annotations map[string]string
 	// Parameters names the GatewayParameters object in the Gateway's namespace, or in none the one of its class; "": defaults.
 	Parameters Name
-	// Addresses that are asked for; empty: any.
+	// Addresses that are asked for from the cluster's load balancer; empty: any.
 	Addresses []netip.Addr
-	// ClusterOnly asks for an address that is reachable within the cluster only (routability Cluster).
+	// ClusterOnly tells that only addresses of the cluster's own are asked for (routability Cluster), none of a load balancer.
 	ClusterOnly bool
+	// ClusterAddresses are the ClusterIPs that are asked for, at most one of each family; empty: any.
+	ClusterAddresses []netip.Addr
 }
 
 // GatewayPort is one port of a gateway.

@@ -148,6 +148,12 @@ func service(g *mesh.Gateway) *corev1.Service {
 		// Deprecated, and still the one field that load balancers have in common.
 		out.Spec.LoadBalancerIP = a[0].String()
 	}
+	if a := g.Infrastructure.ClusterAddresses; len(a) > 0 {
+		out.Spec.ClusterIP = a[0].String() // the API server wants the first one in both fields
+		for _, addr := range a {
+			out.Spec.ClusterIPs = append(out.Spec.ClusterIPs, addr.String())
+		}
+	}
 	for _, p := range g.Ports {
 		protocol := corev1.ProtocolTCP
 		if p.UDP {

@@ -30,6 +30,9 @@ func TestObjects(t *testing.T) {
 		"plain":        func(*mesh.Infrastructure) {},
 		"cluster-only": func(i *mesh.Infrastructure) { i.ClusterOnly = true },
 		"address":      func(i *mesh.Infrastructure) { i.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.1")} },
+		"cluster-address": func(i *mesh.Infrastructure) {
+			i.ClusterAddresses = []netip.Addr{netip.MustParseAddr("10.96.0.7"), netip.MustParseAddr("fd00::7")}
+		},
 		// What makes things the Gateway's cannot be taken over by its owner's labels.
 		"labels": func(i *mesh.Infrastructure) {
 			i.Labels = map[string]string{

@@ -1,57 +1,105 @@
 package status
 
-// GatewayFeatures are the features of the Gateway API that gateways support, by the names of GatewayClass.status.supportedFeatures, sorted.
-func GatewayFeatures() []string {
-	return []string{
-		"BackendTLSPolicy",
-		"BackendTLSPolicySANValidation",
-		"GRPCRoute",
-		"GRPCRouteNamedRouteRule",
-		"GRPCRouteRequestHeaderModifier",
-		"Gateway",
-		"GatewayAddressEmpty",
-		"GatewayBackendClientCertificate",
-		"GatewayFrontendClientCertificateValidation",
-		"GatewayFrontendClientCertificateValidationInsecureFallback",
-		"GatewayHTTPListenerIsolation",
-		"GatewayHTTPSListenerDetectMisdirectedRequests",
-		"GatewayInfrastructure",
-		"GatewayPort8080",
-		"GatewayRouteHostnameIntersectionPrecedence",
-		"GatewayStaticAddresses",
-		"HTTPRoute",
-		"HTTPRoute303RedirectStatusCode",
-		"HTTPRoute307RedirectStatusCode",
-		"HTTPRoute308RedirectStatusCode",
-		"HTTPRouteBackendProtocolH2C",
-		"HTTPRouteBackendProtocolWebSocket",
-		"HTTPRouteBackendRequestHeaderModification",
-		"HTTPRouteBackendTimeout",
-		"HTTPRouteBackendURLRewrite",
-		"HTTPRouteCORS",
-		"HTTPRouteDestinationPortMatching",
-		"HTTPRouteHostRewrite",
-		"HTTPRouteMethodMatching",
-		"HTTPRouteNamedRouteRule",
-		"HTTPRouteParentRefPort",
-		"HTTPRoutePathRedirect",
-		"HTTPRoutePathRewrite",
-		"HTTPRoutePortRedirect",
-		"HTTPRouteQueryParamMatching",
-		"HTTPRouteRequestMirror",
-		"HTTPRouteRequestMultipleMirrors",
-		"HTTPRouteRequestPercentageMirror",
-		"HTTPRouteRequestTimeout",
-		"HTTPRouteResponseHeaderModification",
-		"HTTPRouteRetryCodes",
-		"HTTPRouteRetryConnectionError",
-		"HTTPRouteSchemeRedirect",
-		"ListenerSet",
-		"ReferenceGrant",
-		"TCPRoute",
-		"TLSRoute",
-		"TLSRouteModeMixed",
-		"TLSRouteModeTerminate",
-		"UDPRoute",
-	}
+import (
+	"math"
+	"slices"
+)
+
+// Definitions are the definitions of the Gateway API that a cluster has.
+type Definitions struct {
+	Minor        int // of v1; 0 when it is not known
+	Experimental bool
 }
+
+// feature is something of the Gateway API, and since when its definitions have the kinds and fields for it: minor versions of v1. The
+// experimental channel is often earlier.
+type feature struct {
+	name                   string
+	standard, experimental int
+}
+
+const (
+	always = 0
+	never  = math.MaxInt
+)
+
+// FeatureAddressRoutability is the one that gives addresses a field for their routability.
+const FeatureAddressRoutability = "GatewayAddressRoutability"
+
+// gatewayFeatures is the table, by name.
+var gatewayFeatures = []feature{
+	{"BackendTLSPolicy", 4, 4},
+	{"BackendTLSPolicySANValidation", 4, 4},
+	{"GRPCRoute", always, always},
+	{"GRPCRouteNamedRouteRule", 4, always},
+	{"GRPCRouteRequestHeaderModifier", always, always},
+	{"Gateway", always, always},
+	{"GatewayAddressEmpty", 3, 3},
+	{FeatureAddressRoutability, never, 7},
+	{FeatureAddressRoutability + "Cluster", never, 7},
+	{"GatewayBackendClientCertificate", 5, 4},
+	{"GatewayFrontendClientCertificateValidation", 5, 4},
+	{"GatewayFrontendClientCertificateValidationInsecureFallback", 5, 4},
+	{"GatewayHTTPListenerIsolation", always, always},
+	{"GatewayHTTPSListenerDetectMisdirectedRequests", always, always},
+	{"GatewayInfrastructure", always, always},
+	{"GatewayPort8080", always, always},
+	{"GatewayRouteHostnameIntersectionPrecedence", always, always},
+	{"GatewayStaticAddresses", always, always},
+	{"HTTPRoute", always, always},
+	{"HTTPRoute303RedirectStatusCode", 5, 5},
+	{"HTTPRoute307RedirectStatusCode", 5, 5},
+	{"HTTPRoute308RedirectStatusCode", 5, 5},
+	{"HTTPRouteBackendProtocolH2C", always, always},
+	{"HTTPRouteBackendProtocolWebSocket", always, always},
+	{"HTTPRouteBackendRequestHeaderModification", always, always},
+	{"HTTPRouteBackendTimeout", always, always},
+	{"HTTPRouteBackendURLRewrite", always, always},
+	{"HTTPRouteCORS", 5, 3},
+	{"HTTPRouteDestinationPortMatching", never, always},
+	{"HTTPRouteHostRewrite", always, always},
+	{"HTTPRouteMethodMatching", always, always},
+	{"HTTPRouteNamedRouteRule", 4, always},
+	{"HTTPRouteParentRefPort", always, always},
+	{"HTTPRoutePathRedirect", always, always},
+	{"HTTPRoutePathRewrite", always, always},
+	{"HTTPRoutePortRedirect", always, always},
+	{"HTTPRouteQueryParamMatching", always, always},
+	{"HTTPRouteRequestMirror", always, always},
+	{"HTTPRouteRequestMultipleMirrors", always, always},
+	{"HTTPRouteRequestPercentageMirror", 3, always},
+	{"HTTPRouteRequestTimeout", always, always},
+	{"HTTPRouteResponseHeaderModification", always, always},
+	{"HTTPRouteRetryCodes", 7, always},
+	{"HTTPRouteRetryConnectionError", 7, always},
+	{"HTTPRouteSchemeRedirect", always, always},
+	{"ListenerSet", 5, 5},
+	{"ReferenceGrant", always, always},
+	{"TCPRoute", 6, 6},
+	{"TLSRoute", 5, 5},
+	{"TLSRouteModeMixed", 5, 5},
+	{"TLSRouteModeTerminate", 5, 5},
+	{"UDPRoute", 6, 6},
+}
+
+// GatewayFeatures are the features that gateways support in a cluster with these definitions, by the names of
+// GatewayClass.status.supportedFeatures, sorted. What nobody can ask for is not among them.
+func GatewayFeatures(of Definitions) []string {
+	var out []string
+	for _, f := range gatewayFeatures {
+		if since := f.since(of.Experimental); since <= of.Minor {
+			out = append(out, f.name)
+		}
+	}
+	return out
+}
+
+func (f feature) since(experimental bool) int {
+	if experimental {
+		return f.experimental
+	}
+	return f.standard
+}
+
+// Has tells whether the definitions have the fields for a feature that gateways support.
+func (d Definitions) Has(name string) bool { return slices.Contains(GatewayFeatures(d), name) }

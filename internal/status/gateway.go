@@ -7,10 +7,11 @@ import (
 
 // The types of conditions of Gateways, ListenerSets and their listeners beyond those of routes (Gateway API).
 const (
-	TypeProgrammed       = "Programmed"
-	TypeConflicted       = "Conflicted"
-	TypeSupportedVersion = "SupportedVersion"
-	TypeInsecureFallback = "InsecureFrontendValidationMode"
+	TypeProgrammed        = "Programmed"
+	TypeConflicted        = "Conflicted"
+	TypeSupportedVersion  = "SupportedVersion"
+	TypeInsecureFallback  = "InsecureFrontendValidationMode"
+	TypeAddressesAssigned = "AddressesAssigned"
 )
 
 // The reasons of their conditions.
@@ -26,6 +27,9 @@ const (
 	ReasonUnsupportedAddress       = "UnsupportedAddress"
 	ReasonAddressNotAssigned       = "AddressNotAssigned"
 	ReasonAddressNotUsable         = "AddressNotUsable"
+	ReasonAddressesAssigned        = "AddressesAssigned"
+	ReasonPartiallyAssigned        = "PartiallyAssigned"
+	ReasonNotAssigned              = "NotAssigned"
 	ReasonPortUnavailable          = "PortUnavailable"
 	ReasonHostnameConflict         = "HostnameConflict"
 	ReasonProtocolConflict         = "ProtocolConflict"
@@ -63,10 +67,13 @@ func Because(kind string, problems []Problem) Condition {
 // Why makes a problem.
 func Why(reason, format string, args ...any) Problem { return problem(reason, format, args...) }
 
+// Sentences joins what is to be said of several things.
+func Sentences(list []string) string { return strings.Join(list, "; ") }
+
 // List joins names for a message.
 func List(names []string) string { return orNone(strings.Join(names, ", ")) }
 
 // GatewayTypes are the types of condition that Leno writes for a Gateway. Conditions of other types are somebody else's.
 func GatewayTypes() []string {
-	return []string{TypeAccepted, TypeProgrammed, TypeResolvedRefs, TypeInsecureFallback}
+	return []string{TypeAccepted, TypeProgrammed, TypeResolvedRefs, TypeAddressesAssigned, TypeInsecureFallback}
 }

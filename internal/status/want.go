@@ -42,7 +42,7 @@ type Listener struct {
 type Address struct {
 	Type        string // "IPAddress", "Hostname"
 	Value       string
-	Routability string // "Cluster"; empty: the default
+	Routability *string // "Cluster", "" for the default; nil: the cluster's definitions have no such field
 }
 
 // Parent is the status of a route towards one parentRef.

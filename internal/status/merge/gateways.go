@@ -34,8 +34,8 @@ func Gateway(gateway *gatewayv1.Gateway, want status.Want, now metav1.Time) bool
 	for _, a := range want.Addresses {
 		kind := gatewayv1.AddressType(a.Type)
 		one := gatewayv1.GatewayStatusAddress{Type: &kind, Value: a.Value}
-		if a.Routability != "" {
-			routability := gatewayv1.GatewayAddressRoutabilityType(a.Routability)
+		if a.Routability != nil {
+			routability := gatewayv1.GatewayAddressRoutabilityType(*a.Routability)
 			one.Routability = &routability
 		}
 		s.Addresses = append(s.Addresses, one)
