@@ -37,7 +37,7 @@ func TestRetryBudget(t *testing.T) {
 				// The first request has three retries, the second what is left, the third none.
 				for _, want := range []int32{4, 2, 1} {
 					attempts.Store(0)
-					resp, _ := do(t, c, request(t, "POST", "/", nil))
+					resp, _ := do(t, c, request(t, "PUT", "/", nil))
 					spent := want < 4
 					if got := attempts.Load(); got != want || spent && resp.StatusCode != 503 {
 						t.Errorf("%d after %d attempts, want %d attempts", resp.StatusCode, got, want)
