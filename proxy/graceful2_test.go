@@ -100,9 +100,13 @@ func TestDrainOfAServerUnderLoad(t *testing.T) {
 			l.goOn(200)
 			web.knows(cartService, config.Detect, second.endpoint())
 			web.control.change(func(c *config.Config) {
-				for _, cluster := range c.Clusters {
-					cluster.HTTP = who.cluster
+				clusters := map[string]*config.Cluster{}
+				for name, cluster := range c.Clusters {
+					next := *cluster // the one before is in use
+					next.HTTP = who.cluster
+					clusters[name] = &next
 				}
+				c.Clusters = clusters
 			})
 			l.goOn(200)
 			if err := <-first.done; err != nil {
