@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -150,20 +151,15 @@ const maxAncestors = 16
 // wants is the status of all policies: for each Gateway whose routes lead to the Service.
 func (t *tlsPolicies) wants(g *gateways) []status.Want {
 	users := map[mesh.Name]map[mesh.Name]bool{} // by Service
-	for name, one := range g.byName {
-		for _, l := range one.all() {
-			for _, a := range l.attached {
-				for to := range a.rules.destinations() {
-					service := to.Name
-					if to.XBackend {
-						continue
-					}
-					if users[service] == nil {
-						users[service] = map[mesh.Name]bool{}
-					}
-					users[service][name] = true
-				}
+	for name, rules := range g.attached() {
+		for to := range rules.destinations() {
+			if to.XBackend {
+				continue
 			}
+			if users[to.Name] == nil {
+				users[to.Name] = map[mesh.Name]bool{}
+			}
+			users[to.Name][name] = true
 		}
 	}
 	all := slices.SortedFunc(slices.Values(t.all), func(a, b *tlsPolicy) int { return compareNames(a.name, b.name) })
@@ -203,6 +199,21 @@ func (p *tlsPolicy) conditions() []status.Condition {
 	return []status.Condition{accepted, resolved}
 }
 
+// attached are the rules that are attached to gateways, by the Gateway's name, in no order.
+func (g *gateways) attached() iter.Seq2[mesh.Name, *ruleSet] {
+	return func(yield func(mesh.Name, *ruleSet) bool) {
+		for name, one := range g.byName {
+			for _, l := range one.all() {
+				for _, a := range l.attached {
+					if !yield(name, a.rules) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // all are the listeners of a gateway and its sets.
 func (g *gateway) all() []*listener {
 	out := slices.Clone(g.listeners)
@@ -218,20 +229,12 @@ func (g *gateway) all() []*listener {
 func (s *ruleSet) destinations() map[mesh.ServicePort]bool {
 	out := map[mesh.ServicePort]bool{}
 	for i := range s.entries {
-		rule := s.entries[i].Rule
-		mirrors := slices.Clone(rule.Filters.Mirrors)
-		for _, b := range rule.Backends {
-			out[b.Service] = true
-			mirrors = append(mirrors, b.Filters.Mirrors...)
-		}
-		for _, m := range mirrors {
-			out[m.Backend] = true
+		for to := range s.entries[i].Rule.Destinations() {
+			out[to] = true
 		}
 	}
-	if s.split != nil {
-		for _, b := range s.split.Backends {
-			out[b.Service] = true
-		}
+	for to := range s.split.Destinations() {
+		out[to] = true
 	}
 	return out
 }

@@ -94,6 +94,7 @@ func hasCertificates(text []byte) bool {
 	}
 }
 
+// kindOf is a kind as messages speak of it, "Service" or "XBackend.gateway.networking.x-k8s.io".
 func kindOf(group, kind string) string {
 	if group != "" {
 		kind += "." + group

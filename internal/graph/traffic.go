@@ -46,7 +46,7 @@ func trafficPoliciesOf(in map[mesh.Name]*xv1alpha1.XBackendTrafficPolicy, servic
 		for i, ref := range p.object.Spec.TargetRefs {
 			service := mesh.Name{Namespace: p.name.Namespace, Name: string(ref.Name)}
 			if ref.Group != "" || ref.Kind != "Service" {
-				p.refused[i] = status.Why(status.ReasonTargetNotFound, "%s %q cannot be a target: refer to a Service", kindName(ref.Group, ref.Kind), ref.Name)
+				p.refused[i] = status.Why(status.ReasonTargetNotFound, "%s %q cannot be a target: refer to a Service", kindOf(string(ref.Group), string(ref.Kind)), ref.Name)
 				continue
 			}
 			p.take(i, service, services[service], owners)
@@ -131,14 +131,6 @@ func retryBudget(in *xv1alpha1.RetryConstraint, reject func(status.Problem)) *me
 		interval("retryConstraint.minRetryRate.interval", m.Interval, time.Millisecond, &out.MinInterval)
 	}
 	return out
-}
-
-// kindName is a kind as messages speak of it, "Service" or "XBackend.gateway.networking.x-k8s.io".
-func kindName(group gatewayv1.Group, kind gatewayv1.Kind) string {
-	if group == "" {
-		return string(kind)
-	}
-	return string(kind) + "." + string(group)
 }
 
 // wants is the status of all policies. The ancestors of one are its targets: it applies to all clients of a Service in the mesh, and to

@@ -190,12 +190,8 @@ func xbackendWants(in map[mesh.Name]*xbackend, a *attachment) []status.Want {
 			}
 		}
 	}
-	for name, g := range a.gateways.byName {
-		for _, l := range g.all() {
-			for _, on := range l.attached {
-				note(on.rules, status.ParentRef{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: name.Namespace, Name: name.Name})
-			}
-		}
+	for name, rules := range a.gateways.attached() {
+		note(rules, status.ParentRef{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: name.Namespace, Name: name.Name})
 	}
 	for key, at := range a.tables {
 		for r := range at.routes {

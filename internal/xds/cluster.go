@@ -48,10 +48,14 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
 	}
 	facts := fields{}.text("service", service).text("protocol", string(protocol))
-	setTraffic(m, c, facts)
-	setDNS(m, c)
+	sp, _ := parseCluster(name)
+	_, port := servicePort(m, sp) // nil for a pod's address
+	if port != nil {
+		setTraffic(m, c, port, facts)
+		setDNS(c, port)
+	}
 	defer func() { c.Metadata = metadata{}.set(KeyOrigin, origin(o)).set(KeyCluster, facts).proto() }()
-	if g, t := originates(m, who, name); t != nil {
+	if g, t := originates(m, who, sp, port); t != nil {
 		switch {
 		case t.Fail != nil:
 			facts.nested("fail", failure(*t.Fail))
@@ -62,7 +66,7 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 		setDeclaredVersion(c, protocol)
 		return c
 	}
-	if gatewayOf(m, who) == nil && !declaredXBackend(name, protocol) {
+	if gatewayOf(m, who) == nil && !declaredXBackend(sp, protocol) {
 		setHTTPVersion(c, protocol)
 	} else if speaksHTTP(protocol) {
 		// The version that a client and the gateway agreed on says nothing about the application behind it.
@@ -76,16 +80,12 @@ func Cluster(m *mesh.Mesh, who mesh.Name, name string) *clusterv3.Cluster {
 
 // originates is how the asking proxy, be it that of a gateway, speaks to a cluster's endpoints in TLS of their own; nil for ports
 // without, and for Services where a sidecar asks.
-func originates(m *mesh.Mesh, who mesh.Name, name string) (*mesh.Gateway, *mesh.BackendTLS) {
+func originates(m *mesh.Mesh, who mesh.Name, sp mesh.ServicePort, port *mesh.Port) (*mesh.Gateway, *mesh.BackendTLS) {
 	g := gatewayOf(m, who)
-	sp, ok := parseCluster(name)
-	if g == nil && !sp.XBackend || !ok {
+	if port == nil || g == nil && !sp.XBackend {
 		return nil, nil
 	}
-	if _, port := servicePort(m, sp); port != nil {
-		return g, port.TLS
-	}
-	return nil, nil
+	return g, port.TLS
 }
 
 // clusterFacts tells what a known cluster was made from, its service port as people know it, and its protocol.

@@ -12,12 +12,7 @@ import (
 )
 
 // setTraffic says what a policy wants of all requests to a service port: sessions and a budget for retries.
-func setTraffic(m *mesh.Mesh, c *clusterv3.Cluster, facts fields) {
-	sp, ok := parseCluster(c.Name)
-	if !ok {
-		return
-	}
-	_, port := servicePort(m, sp)
+func setTraffic(m *mesh.Mesh, c *clusterv3.Cluster, port *mesh.Port, facts fields) {
 	if p := port.Persistence; p != nil && m.Settings.SessionKey != (mesh.SessionKey{}) {
 		facts.nested("persistence", sessions(p, clusterKey(m.Settings.SessionKey, c.Name)))
 	}

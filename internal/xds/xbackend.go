@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -15,18 +16,13 @@ import (
 const dnsRefresh = 30 * time.Second
 
 // setDNS makes the endpoints of a cluster what DNS says of a name, where the port has one.
-func setDNS(m *mesh.Mesh, c *clusterv3.Cluster) {
-	sp, ok := parseCluster(c.Name)
-	if !ok {
-		return
-	}
-	_, port := servicePort(m, sp)
+func setDNS(c *clusterv3.Cluster, port *mesh.Port) {
 	if port.Hostname == "" {
 		return
 	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 	c.EdsClusterConfig = nil
-	c.DnsRefreshRate = durationpb.New(dnsRefresh)
+	c.DnsRefreshRate = durationpb.New(dnsRefresh) //nolint:staticcheck // its successor is an extension with a config of its own
 	c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
 	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{
 		ClusterName: c.Name,
@@ -41,9 +37,8 @@ func setDNS(m *mesh.Mesh, c *clusterv3.Cluster) {
 }
 
 // declaredXBackend holds for XBackends that say what they speak: what the client speaks has no say then.
-func declaredXBackend(name string, protocol mesh.Protocol) bool {
-	sp, ok := parseCluster(name)
-	return ok && sp.XBackend && protocol != mesh.ProtocolUndeclared
+func declaredXBackend(sp mesh.ServicePort, protocol mesh.Protocol) bool {
+	return sp.XBackend && protocol != mesh.ProtocolUndeclared
 }
 
 // noClientCertificate answers requests of sidecars for a backend that wants to see a certificate: they get no private keys but their own.
@@ -69,30 +64,13 @@ func shown(m *mesh.Mesh, l *mesh.Listener, name string) *mesh.Certificate {
 // destinations are what the routes of a listener lead to.
 func destinations(l *mesh.Listener) []mesh.ServicePort {
 	var out []mesh.ServicePort
-	mirrors := func(list []mesh.Mirror) {
-		for _, to := range list {
-			out = append(out, to.Backend)
-		}
-	}
 	for _, h := range l.Hosts {
 		for _, e := range h.Routes.Entries {
-			mirrors(e.Rule.Filters.Mirrors)
-			for _, b := range e.Rule.Backends {
-				out = append(out, b.Service)
-				mirrors(b.Filters.Mirrors)
-			}
-		}
-	}
-	split := func(s *mesh.Split) {
-		if s != nil {
-			for _, b := range s.Backends {
-				out = append(out, b.Service)
-			}
+			out = slices.AppendSeq(out, e.Rule.Destinations())
 		}
 	}
 	for _, s := range l.Servers {
-		split(s.Split)
+		out = slices.AppendSeq(out, s.Split.Destinations())
 	}
-	split(l.Split)
-	return out
+	return slices.AppendSeq(out, l.Split.Destinations())
 }
