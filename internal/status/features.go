@@ -87,19 +87,22 @@ var gatewayFeatures = []feature{
 func GatewayFeatures(of Definitions) []string {
 	var out []string
 	for _, f := range gatewayFeatures {
-		if since := f.since(of.Experimental); since <= of.Minor {
+		if f.in(of) {
 			out = append(out, f.name)
 		}
 	}
 	return out
 }
 
-func (f feature) since(experimental bool) int {
-	if experimental {
-		return f.experimental
+// in tells whether the definitions have the fields for it.
+func (f feature) in(d Definitions) bool {
+	if d.Experimental {
+		return f.experimental <= d.Minor
 	}
-	return f.standard
+	return f.standard <= d.Minor
 }
 
 // Has tells whether the definitions have the fields for a feature that gateways support.
-func (d Definitions) Has(name string) bool { return slices.Contains(GatewayFeatures(d), name) }
+func (d Definitions) Has(name string) bool {
+	return slices.ContainsFunc(gatewayFeatures, func(f feature) bool { return f.name == name && f.in(d) })
+}
