@@ -59,7 +59,7 @@ func atAddresses(c *config.Cluster, addresses []netip.Addr) *config.Cluster {
 // known waits until it is known where the name of a cluster leads, and returns the cluster with that; at once where there is nothing to
 // wait for.
 func (p *Proxy) known(ctx context.Context, c *plan.Cluster) *plan.Cluster {
-	if c.Config.DNS == nil || c.Balancer.Len() > 0 {
+	if !c.Unresolved() {
 		return c
 	}
 	if pending := p.names.Pending(c.Config.DNS.Host); pending != nil {

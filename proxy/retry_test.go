@@ -52,41 +52,38 @@ func TestRetryOfRoutes(t *testing.T) {
 		{"the largest body", "PUT", config.Retry{Attempts: 2, Statuses: []int{500}}, 32 << 10, []int{500, abort, 200}, 200},
 		{"a larger body", "PUT", config.Retry{Attempts: 2, Statuses: []int{500}}, 32<<10 + 1, []int{500}, 500},
 	} {
-		for _, version := range []config.HTTPVersion{config.HTTP1Only, config.HTTP2Only} {
-			for name, client := range map[string]func(*pod, netip.AddrPort) *http.Client{"HTTP/1.1": client1, "HTTP/2": client2} {
-				to := map[config.HTTPVersion]string{config.HTTP1Only: "HTTP/1.1", config.HTTP2Only: "HTTP/2"}[version]
-				t.Run(tc.name+"/"+name+" to "+to, func(t *testing.T) {
-					var seen atomic.Int32
-					sent := strings.Repeat("a", tc.body)
-					backend := app2(t, func(w http.ResponseWriter, r *http.Request) {
-						n := int(seen.Add(1))
-						if got, _ := io.ReadAll(r.Body); string(got) != sent {
-							t.Errorf("attempt %d has body %.40q, want %q", n, got, sent)
-						}
-						if n > len(tc.attempts) {
-							return
-						}
-						switch what := tc.attempts[n-1]; what {
-						case abort:
-							panic(http.ErrAbortHandler)
-						case stall:
-							<-r.Context().Done()
-						case hints:
-							w.WriteHeader(http.StatusEarlyHints)
-							w.WriteHeader(500)
-						default:
-							w.WriteHeader(what)
-							_, _ = io.WriteString(w, "answer")
-						}
-					})
-					web := retrying(t, backend, version, &config.Action{Retry: &tc.retry, BackendTimeout: 200 * time.Millisecond})
-					resp, _ := do(t, client(web, cartService), request(t, tc.method, "/", strings.NewReader(sent)))
-					if resp.StatusCode != tc.status || int(seen.Load()) != len(tc.attempts) {
-						t.Errorf("status %d after %d attempts, want %d after %d", resp.StatusCode, seen.Load(), tc.status, len(tc.attempts))
+		t.Run(tc.name, func(t *testing.T) {
+			eachVersion(t, func(t *testing.T, version config.HTTPVersion, client func(*pod, netip.AddrPort) *http.Client) {
+				var seen atomic.Int32
+				sent := strings.Repeat("a", tc.body)
+				backend := app2(t, func(w http.ResponseWriter, r *http.Request) {
+					n := int(seen.Add(1))
+					if got, _ := io.ReadAll(r.Body); string(got) != sent {
+						t.Errorf("attempt %d has body %.40q, want %q", n, got, sent)
+					}
+					if n > len(tc.attempts) {
+						return
+					}
+					switch what := tc.attempts[n-1]; what {
+					case abort:
+						panic(http.ErrAbortHandler)
+					case stall:
+						<-r.Context().Done()
+					case hints:
+						w.WriteHeader(http.StatusEarlyHints)
+						w.WriteHeader(500)
+					default:
+						w.WriteHeader(what)
+						_, _ = io.WriteString(w, "answer")
 					}
 				})
-			}
-		}
+				web := retrying(t, backend, version, &config.Action{Retry: &tc.retry, BackendTimeout: 200 * time.Millisecond})
+				resp, _ := do(t, client(web, cartService), request(t, tc.method, "/", strings.NewReader(sent)))
+				if resp.StatusCode != tc.status || int(seen.Load()) != len(tc.attempts) {
+					t.Errorf("status %d after %d attempts, want %d after %d", resp.StatusCode, seen.Load(), tc.status, len(tc.attempts))
+				}
+			})
+		})
 	}
 }
 

@@ -190,10 +190,7 @@ func (x *call) respond(r *msg.Response, end bool) {
 		x.conn.Respond(x.id, r, false)
 		return
 	}
-	for _, l := range x.layers {
-		l.Response(r)
-	}
-	x.stay.begin(x.endpoint, r)
+	x.stay.change(r, x.layers, x.endpoint)
 	x.rec.Code = r.Status
 	x.headSent = true
 	if x.req.Upgrade != nil && r.Status < 300 {

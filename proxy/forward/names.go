@@ -8,7 +8,7 @@ import (
 
 // pending is what to wait for before a cluster that goes by a name has endpoints; nil: nothing.
 func (s *Server) pending(c *plan.Cluster) <-chan struct{} {
-	if c.Config.DNS == nil || c.Balancer.Len() > 0 || s.opts.Pending == nil {
+	if !c.Unresolved() || s.opts.Pending == nil {
 		return nil
 	}
 	return s.opts.Pending(c.Config.DNS.Host)
@@ -16,7 +16,7 @@ func (s *Server) pending(c *plan.Cluster) <-chan struct{} {
 
 // known is c as it is when the first addresses of its name are here, or it is clear that there will be none.
 func (s *session) known(c *plan.Cluster) *plan.Cluster {
-	if c.Config.DNS == nil || c.Balancer.Len() > 0 {
+	if !c.Unresolved() {
 		return c
 	}
 	if pending := s.srv.pending(c); pending != nil {

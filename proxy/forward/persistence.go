@@ -3,6 +3,7 @@ package forward
 import (
 	"time"
 
+	"github.com/leno-mesh/leno/proxy/layer"
 	"github.com/leno-mesh/leno/proxy/layer/persistence"
 	"github.com/leno-mesh/leno/proxy/lb"
 	"github.com/leno-mesh/leno/proxy/msg"
@@ -37,10 +38,10 @@ func (s *stay) begin(e *lb.Endpoint, r *msg.Response) {
 	}
 }
 
-// change makes of a backend's response what its client gets.
-func (x *exchange) change(r *msg.Response) {
-	for _, l := range x.layers {
+// change makes of the response of an endpoint what its client gets.
+func (s *stay) change(r *msg.Response, layers []layer.Response, e *lb.Endpoint) {
+	for _, l := range layers {
 		l.Response(r)
 	}
-	x.stay.begin(x.endpoint, r)
+	s.begin(e, r)
 }

@@ -42,7 +42,7 @@ func (s *session) respond() (reusable bool, err error) {
 		// A connection whose answer is here as a whole can be used again.
 		return reusable && x.resp.Body.Kind <= msg.Sized && x.resp.Body.Length == int64(len(x.up.data())), errAgain
 	}
-	x.change(&x.resp)
+	x.stay.change(&x.resp, x.layers, x.endpoint)
 	in := x.resp.Body.Kind
 	// RFC 9112 section 6.1: no transfer coding for HTTP/1.0; section 6.3: a body without an announced end would cost
 	// the client its connection, so it is chunked where that is understood.

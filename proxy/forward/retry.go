@@ -45,16 +45,9 @@ func once(r *plan.Rule) bool {
 // one attempt. A connection that ended without an answer may have had the request processed: then only if its method is idempotent
 // (RFC 9110 section 9.2.2). refused: the backend has told that it did not process the request.
 func wanted(err error, method string, refused bool) bool {
-	if errors.Is(err, errAgain) {
-		return true
-	}
-	switch fail.KindOf(err) {
-	case fail.ConnectFailed, fail.BackendTimeout:
-		return true
-	case fail.UpstreamReset:
-		return refused || idempotent(method)
-	}
-	return false
+	kind := fail.KindOf(err)
+	return errors.Is(err, errAgain) || kind == fail.ConnectFailed || kind == fail.BackendTimeout ||
+		kind == fail.UpstreamReset && (refused || idempotent(method))
 }
 
 // pause is how long to wait before retry n, counted from 1: at least the base, and up to half of it more, so that requests that

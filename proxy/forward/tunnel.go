@@ -29,7 +29,7 @@ func (s *session) tunnel() error {
 	} else if x.req.Upgrade == nil || x.resp.Upgrade == nil || !x.body.done {
 		return &fail.Error{Kind: fail.UpstreamGarbage, Detail: "101 to a request that cannot switch protocols"}
 	}
-	x.change(&x.resp)
+	x.stay.change(&x.resp, x.layers, x.endpoint)
 	x.out = http1.AppendResponse(x.out[:0], &x.resp, false)
 	x.out = append(x.out, x.up.data()...)
 	x.rec.BytesOut += int64(len(x.up.data()))

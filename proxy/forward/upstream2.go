@@ -251,7 +251,7 @@ func (s *session) answer2(a *asked, accept []byte) error {
 		a.drop(http2.Cancel)
 		return errAgain
 	}
-	x.change(resp)
+	x.stay.change(resp, x.layers, x.endpoint)
 	if x.req.Upgrade != nil && resp.Status < 300 {
 		return s.tunnel2(a, resp, accept)
 	}

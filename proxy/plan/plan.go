@@ -41,6 +41,9 @@ type Cluster struct {
 	Place uint64
 }
 
+// Unresolved tells that the cluster goes by a name for which there is no address yet.
+func (c *Cluster) Unresolved() bool { return c.Config.DNS != nil && c.Balancer.Len() == 0 }
+
 // Next compiles cfg. Tables and balancers of prev (which may be nil) whose config kept its pointer are taken over; loads
 // of endpoints survive in any case.
 func Next(prev *Plan, cfg *config.Config) *Plan { return next(prev, cfg, rand.Uint64) }
@@ -137,7 +140,7 @@ type Destination struct {
 func (p *Plan) Cluster(name string) *Cluster { return p.clusters[name] }
 
 // Lookup finds a cluster; nil if there is none of that name.
-func (d *Destination) Lookup(name string) *Cluster { return d.plan.clusters[name] }
+func (d *Destination) Lookup(name string) *Cluster { return d.plan.Cluster(name) }
 
 func (p *Plan) destination(addr netip.AddrPort, l *config.Listener) *Destination {
 	d := &Destination{
