@@ -28,36 +28,35 @@ const (
 	rate, burst = 5, 50
 )
 
-// Sighting is a connection to an address that the mesh knows nothing of.
-type Sighting struct {
-	Pod    mesh.Name
-	To     netip.AddrPort
-	Policy mesh.OutboundPolicy
+// sighting is a connection to an address that the mesh knows nothing of.
+type sighting struct {
+	pod    mesh.Name
+	to     netip.AddrPort
+	policy mesh.OutboundPolicy
 }
 
 // Trail makes Events of sightings.
 type Trail struct {
 	pods    client.Reader
 	events  events.EventRecorder
-	now     func() time.Time
 	limiter flowcontrol.PassiveRateLimiter
-	queue   chan Sighting
+	queue   chan sighting
 
 	mu   sync.Mutex // guards last
-	last map[Sighting]time.Time
+	last map[sighting]time.Time
 }
 
 // New makes a Trail that reads pods from an API server.
 func New(pods client.Reader, recorder events.EventRecorder) *Trail {
 	return &Trail{
-		pods: pods, events: recorder, now: time.Now, limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(rate, burst),
-		queue: make(chan Sighting, waiting), last: map[Sighting]time.Time{},
+		pods: pods, events: recorder, limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(rate, burst),
+		queue: make(chan sighting, waiting), last: map[sighting]time.Time{},
 	}
 }
 
 // Note takes a sighting. It does not wait: what cannot be told soon is left out.
 func (t *Trail) Note(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolicy) {
-	s := Sighting{pod, to, policy}
+	s := sighting{pod, to, policy}
 	if !t.news(s) {
 		return
 	}
@@ -68,8 +67,8 @@ func (t *Trail) Note(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolic
 }
 
 // news tells whether nothing was said of it lately, and it can be said now.
-func (t *Trail) news(s Sighting) bool {
-	now := t.now()
+func (t *Trail) news(s sighting) bool {
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if at, known := t.last[s]; known && now.Sub(at) < quiet {
@@ -98,7 +97,7 @@ func (t *Trail) Run(ctx context.Context) error {
 		select {
 		case s := <-t.queue:
 			if err := t.tell(ctx, s); err != nil && ctx.Err() == nil {
-				slog.InfoContext(ctx, "no Event of a connection to an unknown address", "pod", s.Pod.String(), "to", s.To.String(), "error", err)
+				slog.InfoContext(ctx, "no Event of a connection to an unknown address", "pod", s.pod.String(), "to", s.to.String(), "error", err)
 			}
 		case <-ctx.Done():
 			return nil
@@ -106,18 +105,18 @@ func (t *Trail) Run(ctx context.Context) error {
 	}
 }
 
-func (t *Trail) tell(ctx context.Context, s Sighting) error {
+func (t *Trail) tell(ctx context.Context, s sighting) error {
 	pod := &metav1.PartialObjectMetadata{}
 	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
-	if err := t.pods.Get(ctx, client.ObjectKey{Namespace: s.Pod.Namespace, Name: s.Pod.Name}, pod); err != nil {
+	if err := t.pods.Get(ctx, client.ObjectKey{Namespace: s.pod.Namespace, Name: s.pod.Name}, pod); err != nil {
 		return fmt.Errorf("read the pod: %w", err)
 	}
-	if s.Policy == mesh.OutboundRegistryOnly {
+	if s.policy == mesh.OutboundRegistryOnly {
 		t.events.Eventf(pod, nil, corev1.EventTypeWarning, "UnknownDestinationRefused", "Connect",
-			"the connection to %s was closed: no Service or pod has that address, and spec.outbound.policy of the Mesh is RegistryOnly", s.To)
+			"the connection to %s was closed: no Service or pod has that address, and spec.outbound.policy of the Mesh is RegistryOnly", s.to)
 		return nil
 	}
 	t.events.Eventf(pod, nil, corev1.EventTypeNormal, "UnknownDestination", "Connect",
-		"the connection to %s passed as it is: no Service or pod has that address; spec.outbound.policy RegistryOnly of the Mesh would close it", s.To)
+		"the connection to %s passed as it is: no Service or pod has that address; spec.outbound.policy RegistryOnly of the Mesh would close it", s.to)
 	return nil
 }

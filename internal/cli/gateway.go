@@ -33,6 +33,7 @@ func explainGateway(out io.Writer, e engine, q question) error {
 	client := gateway.Pod.Name
 	found, err := e.resource(client, xds.ListenerType, xds.GatewayListenerName(uint16(port)))
 	if errors.Is(err, xds.ErrUnknown) {
+		//nolint:staticcheck // the name of a kind begins with a capital
 		return fmt.Errorf("Gateway %s has no listener in effect at port %d%s", gateway.Name, port, e.whyNot(gateway.Name))
 	}
 	if err != nil {

@@ -130,9 +130,6 @@ func (e engine) follow(out io.Writer, client mesh.Name, l *config.Listener, q qu
 	return e.printAction(out, client, routes.Routes.Entries[explanation.Chosen].Action)
 }
 
-// noShare is what happens to a connection that is to be relayed to nobody.
-const noShare = "no backend has a weight: the connection is closed"
-
 // printShares tells where a connection goes that is relayed as it is.
 func (e engine) printShares(out io.Writer, client mesh.Name, l *config.Listener) error {
 	shares := l.Shares
@@ -144,7 +141,7 @@ func (e engine) printShares(out io.Writer, client mesh.Name, l *config.Listener)
 		backends[i] = config.Backend{Cluster: s.Cluster, Weight: s.Weight}
 	}
 	fmt.Fprintf(out, "relayed as it is, by %s\n", originName(l.Origin))
-	return e.printBackends(out, client, backends, noShare)
+	return e.printBackends(out, client, backends, true)
 }
 
 // request is the head that the sidecar would read.
@@ -190,7 +187,7 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 		fmt.Fprintf(out, "the answer is a redirect, %d\n", action.Redirect.Status)
 		return nil
 	}
-	if err := e.printBackends(out, client, action.Backends, "the rule has no backend with a weight: the answer is 500"); err != nil {
+	if err := e.printBackends(out, client, action.Backends, false); err != nil {
 		return err
 	}
 	if action.Timeout > 0 {
@@ -206,14 +203,18 @@ func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Acti
 	return nil
 }
 
-// printBackends tells the shares of the backends; none is what to say where there are none.
-func (e engine) printBackends(out io.Writer, client mesh.Name, backends []config.Backend, none string) error {
+// printBackends tells the shares of the backends of requests, or of connections that are relayed as they are.
+func (e engine) printBackends(out io.Writer, client mesh.Name, backends []config.Backend, relayed bool) error {
 	var total uint64
 	for _, backend := range backends {
 		total += uint64(backend.Weight)
 	}
-	if total == 0 {
-		fmt.Fprintln(out, none)
+	switch {
+	case total == 0 && relayed:
+		fmt.Fprintln(out, "no backend has a weight: the connection is closed")
+		return nil
+	case total == 0:
+		fmt.Fprintln(out, "the rule has no backend with a weight: the answer is 500")
 		return nil
 	}
 	fmt.Fprintln(out, "goes to")
@@ -228,7 +229,7 @@ func (e engine) printBackends(out io.Writer, client mesh.Name, backends []config
 			continue
 		}
 		version, err := "", error(nil)
-		if relayed := none == noShare; !relayed {
+		if !relayed {
 			version, err = e.version(client, backend.Cluster)
 		}
 		if err != nil {
