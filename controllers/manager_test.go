@@ -58,6 +58,7 @@ func TestManager(t *testing.T) {
 	ca := newCA(t)
 	play(t, c, ca)
 	t.Run("trust bundle", func(t *testing.T) { m.testTrustBundle(t, ca) })
+	t.Run("ClusterTrustBundle", func(t *testing.T) { m.testClusterTrustBundle(t, ca) })
 	m.condition(t, v1alpha1.MeshInjectionReady, metav1.ConditionFalse, "CABundleMissing")
 	m.trustWebhook(t, ca)
 	m.condition(t, v1alpha1.MeshReady, metav1.ConditionTrue, "Ready")

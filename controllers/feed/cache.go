@@ -3,6 +3,7 @@ package feed
 import (
 	"strings"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -37,14 +38,15 @@ func ByObject() map[client.Object]ctrlcache.ByObject {
 // keyAuthority is what is read of ConfigMaps.
 const keyAuthority = "ca.crt"
 
-// Material is a cache for what Gateways may refer to: Secrets with certificates, and authorities in ConfigMaps. The manager's own cache
+// Material is a cache for what Gateways may refer to: Secrets with certificates, and authorities in ConfigMaps and ClusterTrustBundles. The manager's own cache
 // holds the operator's Secrets only. Nothing else of them is kept: not the other keys, and no Secret of another type.
 func Material(rc *rest.Config, mapper meta.RESTMapper, scheme *runtime.Scheme) (ctrlcache.Cache, error) {
 	return ctrlcache.New(rc, ctrlcache.Options{Scheme: scheme, Mapper: mapper, ByObject: map[client.Object]ctrlcache.ByObject{
 		&corev1.Secret{}: {
 			Field: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS)), Transform: Strip, UnsafeDisableDeepCopy: new(true),
 		},
-		&corev1.ConfigMap{}: {Transform: Strip, UnsafeDisableDeepCopy: new(true)},
+		&corev1.ConfigMap{}:                  {Transform: Strip, UnsafeDisableDeepCopy: new(true)},
+		&certificatesv1.ClusterTrustBundle{}: {Transform: Strip, UnsafeDisableDeepCopy: new(true)},
 	}})
 }
 

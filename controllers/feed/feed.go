@@ -98,7 +98,7 @@ func (f *Feed) first(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, events...)
+		all = append(append(all, events...), r.told()...)
 	}
 	if err := f.sink.Send(ctx, all...); err != nil {
 		return fmt.Errorf("first batch: %w", err)
@@ -130,6 +130,9 @@ func (f *Feed) late(ctx context.Context, i int) {
 		return
 	}
 	slog.InfoContext(ctx, "kind appeared and is watched", "kind", r.crd.String())
+	if err := f.sink.Send(ctx, r.told()...); err != nil && ctx.Err() == nil {
+		slog.ErrorContext(ctx, "the news that a kind appeared was not taken: restart the manager", "kind", r.crd.String(), "error", err)
+	}
 }
 
 // watch returns when the cache holds the kind. The handler adds all that is there to the queue once.

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -19,6 +20,7 @@ import (
 //+kubebuilder:rbac:groups="",resources=services;pods;namespaces;serviceaccounts;nodes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 //+kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=list;watch
+//+kubebuilder:rbac:groups=certificates.k8s.io,resources=clustertrustbundles,verbs=list;watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gatewayclasses;gateways;listenersets;backendtlspolicies;referencegrants,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes;udproutes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies;xbackends,verbs=get;list;watch
@@ -30,12 +32,23 @@ type row struct {
 	kind snapshot.Kind
 	new  func() client.Object
 	list func() client.ObjectList
-	// crd is what somebody else must have installed before the kind can be watched; nil for kinds that are always there.
+	// crd is what the cluster must serve, most often because somebody installed it, before the kind can be watched; nil for kinds that are
+	// always there.
 	crd *schema.GroupVersionKind
 	// newer is a later version of the same kind: where it is served, its row does the work.
 	newer *schema.GroupVersionKind
 	// material is read through the cache for certificates.
 	material bool
+	// definition names what tells the sink that the cluster serves the kind; "" where nobody asks.
+	definition string
+}
+
+// told is the news that a kind is served.
+func (r row) told() []snapshot.Event {
+	if r.definition == "" {
+		return nil
+	}
+	return []snapshot.Event{snapshot.Upsert(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: r.definition}})}
 }
 
 // state tells whether a row can be watched now, or ever.
@@ -80,6 +93,9 @@ var kinds = []row{
 		crd: &served.ReferenceGrantV1Beta1, newer: &served.ReferenceGrant},
 	{kind: snapshot.KindSecret, new: object[corev1.Secret], list: objects[corev1.SecretList], material: true},
 	{kind: snapshot.KindConfigMap, new: object[corev1.ConfigMap], list: objects[corev1.ConfigMapList], material: true},
+	// Clusters have it since Kubernetes 1.37.
+	{kind: snapshot.KindTrustBundle, new: object[certificatesv1.ClusterTrustBundle], list: objects[certificatesv1.ClusterTrustBundleList],
+		crd: &served.ClusterTrustBundle, material: true, definition: snapshot.TrustBundleDefinition},
 	{kind: snapshot.KindBackendTLS, new: object[gatewayv1.BackendTLSPolicy], list: objects[gatewayv1.BackendTLSPolicyList],
 		crd: &served.BackendTLSPolicy},
 	{kind: snapshot.KindBackendTraffic, new: object[xv1alpha1.XBackendTrafficPolicy], list: objects[xv1alpha1.XBackendTrafficPolicyList],

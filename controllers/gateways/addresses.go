@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,45 +13,77 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// place sees to the ClusterIPs that a Service is to have. They cannot be changed: a Service that has others is deleted, to be made
-// again by what is applied. But only where the API server would give it the ones that are asked for; where it would not (outside of
-// the range, taken), they are taken out of what is applied, so that everything else of the Service is as it should be, and the error
-// says so.
-func (k *Keeper) place(ctx context.Context, service *corev1.Service, applied *unstructured.Unstructured) error {
-	wanted := service.Spec.ClusterIPs
+// put applies an object. A Service may ask for ClusterIPs that it cannot have (outside of the range, taken): everything else of it is
+// made as it should be then, and the error says so.
+func (k *Keeper) put(ctx context.Context, u *unstructured.Unstructured) error {
+	unplaced := k.makeRoom(ctx, u)
+	err := k.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership)
+	if apierrors.IsInvalid(err) && len(clusterIPs(u)) > 0 {
+		forgetClusterIPs(u)
+		unplaced = errors.Join(unplaced, err)
+		err = k.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership)
+	}
+	return errors.Join(unplaced, err)
+}
+
+// makeRoom deletes a Service that has other ClusterIPs than it is to have, since they cannot be changed: what is applied makes it again.
+// But it keeps those that it has where the others cannot be had.
+func (k *Keeper) makeRoom(ctx context.Context, u *unstructured.Unstructured) error {
+	wanted := clusterIPs(u)
 	if len(wanted) == 0 {
 		return nil
 	}
 	var there corev1.Service
-	err := k.live.Get(ctx, client.ObjectKeyFromObject(service), &there)
-	found := err == nil
-	switch {
-	case client.IgnoreNotFound(err) != nil:
-		return fmt.Errorf("read Service %s: %w", service.Name, err)
-	case found && !slices.ContainsFunc(wanted, func(ip string) bool { return !slices.Contains(there.Spec.ClusterIPs, ip) }):
+	switch err := k.live.Get(ctx, client.ObjectKeyFromObject(u), &there); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read Service %s: %w", u.GetName(), err)
+	}
+	if !slices.ContainsFunc(wanted, func(ip string) bool { return !slices.Contains(there.Spec.ClusterIPs, ip) }) {
 		return nil
 	}
-	if err := k.client.Create(ctx, probe(service), client.DryRunAll); err != nil {
-		unstructured.RemoveNestedField(applied.Object, "spec", "clusterIP")
-		unstructured.RemoveNestedField(applied.Object, "spec", "clusterIPs")
+	if err := k.available(ctx, u, wanted); err != nil {
+		forgetClusterIPs(u)
 		return fmt.Errorf("ask for ClusterIPs %v: %w", wanted, err)
 	}
-	if !found {
-		return nil
-	}
-	if err := k.client.Delete(ctx, &there, client.Preconditions{UID: &there.UID}); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete Service %s, whose ClusterIPs cannot be changed: %w", service.Name, err)
+	if err := k.client.Delete(ctx, &there, client.Preconditions{UID: &there.UID}); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Service %s, whose ClusterIPs cannot be changed: %w", there.Name, err)
 	}
 	return nil
 }
 
-// probe is a Service that asks for the same ClusterIPs under another name.
-func probe(service *corev1.Service) *corev1.Service {
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: service.Namespace, GenerateName: "leno-address-", Labels: service.Labels},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeClusterIP, ClusterIP: service.Spec.ClusterIP, ClusterIPs: service.Spec.ClusterIPs,
-			IPFamilyPolicy: service.Spec.IPFamilyPolicy, Ports: service.Spec.Ports,
-		},
+// available asks whether a Service could have ClusterIPs. A dry run knows the range, but not who has them.
+func (k *Keeper) available(ctx context.Context, u *unstructured.Unstructured, wanted []string) error {
+	var all corev1.ServiceList
+	if err := k.client.List(ctx, &all); err != nil {
+		return fmt.Errorf("list Services: %w", err)
 	}
+	for i := range all.Items {
+		other := &all.Items[i]
+		own := other.Namespace == u.GetNamespace() && other.Name == u.GetName()
+		if !own && slices.ContainsFunc(other.Spec.ClusterIPs, func(ip string) bool { return slices.Contains(wanted, ip) }) {
+			return fmt.Errorf("Service %s/%s has them", other.Namespace, other.Name)
+		}
+	}
+	return k.client.Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: u.GetNamespace(), GenerateName: "leno-address-"},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: wanted[0], ClusterIPs: wanted, IPFamilyPolicy: new(corev1.IPFamilyPolicyPreferDualStack), Ports: []corev1.ServicePort{{Port: 80}},
+		},
+	}, client.DryRunAll)
+}
+
+// clusterIPs are those that a Service asks for; none for all other objects.
+func clusterIPs(u *unstructured.Unstructured) []string {
+	list, _, err := unstructured.NestedStringSlice(u.Object, "spec", "clusterIPs")
+	if err != nil || u.GetKind() != "Service" {
+		return nil
+	}
+	return list
+}
+
+func forgetClusterIPs(u *unstructured.Unstructured) {
+	unstructured.RemoveNestedField(u.Object, "spec", "clusterIP")
+	unstructured.RemoveNestedField(u.Object, "spec", "clusterIPs")
 }

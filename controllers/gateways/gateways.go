@@ -180,14 +180,10 @@ func (k *Keeper) apply(ctx context.Context, g *mesh.Gateway, object provision.Ob
 	case !belongs(there, g.Name):
 		return fmt.Errorf("%s %s: %w", kind, u.GetName(), errForeign)
 	}
-	var unplaced error
-	if service, is := object.(*corev1.Service); is {
-		unplaced = k.place(ctx, service, u)
+	if err := k.put(ctx, u); err != nil {
+		return fmt.Errorf("apply %s %s: %w", kind, u.GetName(), err)
 	}
-	if err := k.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
-		return errors.Join(unplaced, fmt.Errorf("apply %s %s: %w", kind, u.GetName(), err))
-	}
-	return unplaced
+	return nil
 }
 
 // belongs tells whether an object was made for a Gateway.

@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -155,5 +156,41 @@ func (w *world) work() {
 		if !w.next(context.Background()) {
 			w.t.Fatal("the queue is down")
 		}
+	}
+}
+
+// A Service that is to have another ClusterIP is made again; it stays as it is where somebody else has that one.
+func TestClusterIPsMove(t *testing.T) {
+	service := func(name, ip string) *corev1.Service {
+		return &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Spec: corev1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip}},
+		}
+	}
+	w := newWorld(t, service("other", "10.96.0.9"))
+	ask := func(ip string) error {
+		next := wants(80)
+		next[public].Infrastructure.ClusterAddresses = []netip.Addr{netip.MustParseAddr(ip)}
+		w.Set(next)
+		return w.bring(t.Context(), public)
+	}
+	var first, next corev1.Service
+	if err := ask("10.96.0.7"); err != nil || !w.get(&first) || first.Spec.ClusterIP != "10.96.0.7" {
+		t.Fatalf("%v, %+v", err, first.Spec)
+	}
+	first.UID = "first"
+	if err := w.api.Update(t.Context(), &first); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask("10.96.0.9"); err == nil || !strings.Contains(err.Error(), "Service shop/other has them") {
+		t.Errorf("bring: %v", err)
+	}
+	if w.get(&next); next.UID != "first" {
+		t.Error("the Service was made again for an address that it cannot have")
+	}
+	if err := ask("10.96.0.8"); err != nil {
+		t.Fatal(err)
+	}
+	if next = (corev1.Service{}); !w.get(&next) || next.Spec.ClusterIP != "10.96.0.8" || next.UID == "first" {
+		t.Errorf("%s: %+v", next.UID, next.Spec)
 	}
 }

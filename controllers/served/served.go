@@ -27,6 +27,7 @@ var (
 	BackendTLSPolicy      = gatewayAPI("BackendTLSPolicy")
 	ReferenceGrant        = gatewayAPI("ReferenceGrant")
 	ReferenceGrantV1Beta1 = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"}
+	ClusterTrustBundle    = schema.GroupVersionKind{Group: "certificates.k8s.io", Version: "v1", Kind: "ClusterTrustBundle"}
 	XMesh                 = experimental("XMesh")
 	XBackendTrafficPolicy = experimental("XBackendTrafficPolicy")
 	XBackend              = experimental("XBackend")

@@ -103,15 +103,14 @@ func validationOf(v gatewayv1.BackendTLSPolicyValidation, origin mesh.Origin, re
 }
 
 func (p *validation) readRoots(in []gatewayv1.LocalObjectReference, origin mesh.Origin, refs *references) {
-	for _, ref := range in {
-		roots, wrong := refs.authority(gatewayv1.ObjectReference{Group: ref.Group, Kind: ref.Kind, Name: ref.Name}, origin.Kind, origin.Namespace,
-			status.ReasonInvalidCACertificateRef, status.ReasonInvalidKind)
-		if wrong != nil {
-			p.problems = append(p.problems, *wrong)
-			continue
-		}
-		p.tls.Roots = append(append(p.tls.Roots, roots...), '\n')
+	named := make([]gatewayv1.ObjectReference, len(in))
+	for i, ref := range in {
+		named[i] = gatewayv1.ObjectReference{Group: ref.Group, Kind: ref.Kind, Name: ref.Name}
 	}
+	p.tls.Roots, p.problems = refs.authorities(named, referrer{
+		kind: origin.Kind, namespace: origin.Namespace,
+		invalidRef: status.ReasonInvalidCACertificateRef, invalidKind: status.ReasonInvalidKind,
+	})
 	if len(p.tls.Roots) == 0 {
 		p.refused = ptr(status.Why(status.ReasonNoValidCACertificate, "no authority can be used: %s", p.problems[0].Text))
 	}

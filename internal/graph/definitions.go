@@ -31,12 +31,13 @@ func definitionIn(s *snapshot.Snapshot) *metav1.PartialObjectMetadata {
 
 // definitionsOf tells which definitions a cluster has by one of them. Without any (objects that come from files) there is everything
 // that Leno knows; what does not say where it comes from is taken for the least.
-func definitionsOf(definition *metav1.PartialObjectMetadata) status.Definitions {
-	if definition == nil {
-		return status.Definitions{Minor: newestMinor, Experimental: true}
+func definitionsOf(s *snapshot.Snapshot) status.Definitions {
+	out := status.Definitions{Minor: newestMinor, Experimental: true, TrustBundles: s.Serves(snapshot.TrustBundleDefinition)}
+	if definition := definitionIn(s); definition != nil {
+		out.Minor, _ = minorOf(definition)
+		out.Experimental = definition.Annotations[annotationChannel] == "experimental"
 	}
-	minor, _ := minorOf(definition)
-	return status.Definitions{Minor: minor, Experimental: definition.Annotations[annotationChannel] == "experimental"}
+	return out
 }
 
 // minorOf is the minor version; false if it is no v1, or not said.

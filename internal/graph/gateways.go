@@ -50,7 +50,7 @@ type gateways struct {
 
 // gatewaysOf reads the Gateways whose class names us as its controller, and their ListenerSets.
 func gatewaysOf(s *snapshot.Snapshot, refs *references) *gateways {
-	g := &gateways{snapshot: s, definitions: definitionsOf(definitionIn(s)), byName: map[mesh.Name]*gateway{}, sets: map[mesh.Name]*listenerSet{}}
+	g := &gateways{snapshot: s, definitions: definitionsOf(s), byName: map[mesh.Name]*gateway{}, sets: map[mesh.Name]*listenerSet{}}
 	for name, object := range s.Gateways {
 		if class := s.GatewayClasses[mesh.Name{Name: string(object.Spec.GatewayClassName)}]; class != nil && ours(class) {
 			g.byName[name] = gatewayOf(name, object, refs)

@@ -161,14 +161,12 @@ func (l *listener) askClients(frontend *gatewayv1.FrontendTLSConfig, gateway mes
 		return
 	}
 	clients := &mesh.ClientValidation{Fallback: validation.Mode == gatewayv1.AllowInsecureFallback}
-	for _, ref := range validation.CACertificateRefs {
-		roots, wrong := refs.authority(ref, "Gateway", gateway.Namespace, status.ReasonInvalidCACertificateRef, status.ReasonInvalidCACertificateKind)
-		if wrong != nil {
-			l.unresolved = append(l.unresolved, *wrong)
-			continue
-		}
-		clients.Roots = append(append(clients.Roots, roots...), '\n')
-	}
+	roots, wrong := refs.authorities(validation.CACertificateRefs, referrer{
+		kind: "Gateway", namespace: gateway.Namespace,
+		invalidRef: status.ReasonInvalidCACertificateRef, invalidKind: status.ReasonInvalidCACertificateKind,
+	})
+	l.unresolved = append(l.unresolved, wrong...)
+	clients.Roots = roots
 	l.termination.Clients = clients
 	if len(clients.Roots) == 0 {
 		l.rejected = ptr(status.Why(status.ReasonNoValidCACertificate, "no authority for client certificates can be used, so nobody could be let in"))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
@@ -22,6 +23,9 @@ type references struct {
 	grants     map[string][]*gatewayv1.ReferenceGrant
 	secrets    map[mesh.Name]*corev1.Secret
 	configMaps map[mesh.Name]*corev1.ConfigMap
+	// trustBundles are empty, too, in a cluster that does not serve them.
+	trustBundles      map[mesh.Name]*certificatesv1.ClusterTrustBundle
+	trustBundlesThere bool
 	// tls are the policies that say how gateways speak TLS.
 	tls *tlsPolicies
 	// xbackends are destinations that are no Services.
@@ -29,7 +33,10 @@ type references struct {
 }
 
 func newReferences(s *snapshot.Snapshot) *references {
-	refs := &references{services: s.Services, secrets: s.Secrets, configMaps: s.ConfigMaps, grants: map[string][]*gatewayv1.ReferenceGrant{}}
+	refs := &references{
+		services: s.Services, secrets: s.Secrets, configMaps: s.ConfigMaps, grants: map[string][]*gatewayv1.ReferenceGrant{},
+		trustBundles: s.TrustBundles, trustBundlesThere: s.Serves(snapshot.TrustBundleDefinition),
+	}
 	for name, grant := range s.ReferenceGrants {
 		refs.grants[name.Namespace] = append(refs.grants[name.Namespace], grant)
 	}

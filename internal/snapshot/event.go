@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,14 +42,16 @@ const (
 	KindBackendTraffic Kind = "XBackendTrafficPolicy"
 	KindXBackend       Kind = "XBackend"
 	KindMesh           Kind = "Mesh"
-	// KindDefinition is the CustomResourceDefinition of GatewayClasses, its metadata only: it tells the version of the Gateway API.
+	KindTrustBundle    Kind = "ClusterTrustBundle"
+	// KindDefinition says what the cluster's API is: the CustomResourceDefinition of GatewayClasses, its metadata only, tells the version of
+	// the Gateway API; one by the name of another kind that not every cluster serves tells that this one does.
 	KindDefinition Kind = "CustomResourceDefinition"
 )
 
 // ClusterScoped tells kinds whose objects have no namespace.
 func (k Kind) ClusterScoped() bool {
 	switch k {
-	case KindMesh, KindNamespace, KindNode, KindGatewayClass, KindDefinition:
+	case KindMesh, KindNamespace, KindNode, KindGatewayClass, KindTrustBundle, KindDefinition:
 		return true
 	default:
 		return false
@@ -59,13 +62,16 @@ func (k Kind) ClusterScoped() bool {
 func Kinds() []Kind {
 	return []Kind{
 		KindDefinition, KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
-		KindSecret, KindConfigMap, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindXBackend, KindGatewayClass, KindGateway, KindListenerSet,
+		KindSecret, KindConfigMap, KindTrustBundle, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindXBackend, KindGatewayClass, KindGateway, KindListenerSet,
 		KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute,
 	}
 }
 
-// GatewayClassDefinition is the name of the one definition that a Snapshot holds.
-const GatewayClassDefinition = "gatewayclasses.gateway.networking.k8s.io"
+// The names of the definitions that a Snapshot may hold.
+const (
+	GatewayClassDefinition = "gatewayclasses.gateway.networking.k8s.io"
+	TrustBundleDefinition  = "clustertrustbundles.certificates.k8s.io"
+)
 
 // Object is a typed Kubernetes API object. Once handed over in an Event it belongs to everybody: nobody changes it.
 type Object interface {
@@ -108,7 +114,7 @@ func Delete(kind Kind, name mesh.Name) Event { return Event{Ref: Ref{Kind: kind,
 // AddToScheme makes the types of all kinds known to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, discoveryv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install, v1alpha1.AddToScheme,
+		corev1.AddToScheme, certificatesv1.AddToScheme, discoveryv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install, xv1alpha1.Install, v1alpha1.AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			return fmt.Errorf("snapshot: scheme: %w", err)
@@ -136,6 +142,8 @@ func KindOf(obj runtime.Object) (Kind, bool) {
 		return KindSecret, true
 	case *corev1.ConfigMap:
 		return KindConfigMap, true
+	case *certificatesv1.ClusterTrustBundle:
+		return KindTrustBundle, true
 	case *gatewayv1.GatewayClass:
 		return KindGatewayClass, true
 	case *gatewayv1.Gateway:

@@ -4,6 +4,7 @@ package snapshot
 import (
 	"reflect"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,7 @@ type Snapshot struct {
 	Nodes           map[mesh.Name]*corev1.Node
 	Secrets         map[mesh.Name]*corev1.Secret
 	ConfigMaps      map[mesh.Name]*corev1.ConfigMap
+	TrustBundles    map[mesh.Name]*certificatesv1.ClusterTrustBundle
 	GatewayClasses  map[mesh.Name]*gatewayv1.GatewayClass
 	Gateways        map[mesh.Name]*gatewayv1.Gateway
 	ListenerSets    map[mesh.Name]*gatewayv1.ListenerSet
@@ -64,6 +66,12 @@ func (s *Snapshot) SlicesOf(service mesh.Name) []*discoveryv1.EndpointSlice { re
 // Mesh is the mesh's settings object, nil if the cluster has none.
 func (s *Snapshot) Mesh() *v1alpha1.Mesh { return s.Meshes[mesh.Name{Name: v1alpha1.MeshName}] }
 
+// Serves tells whether the cluster has a kind that not every cluster has, by the name of its definition. Without any definition the
+// objects come from files, where nothing is amiss.
+func (s *Snapshot) Serves(definition string) bool {
+	return len(s.Definitions) == 0 || s.Definitions[mesh.Name{Name: definition}] != nil
+}
+
 // Equal tells whether both hold the same objects.
 func (s *Snapshot) Equal(o *Snapshot) bool {
 	return reflect.DeepEqual(s.contents(), o.contents())
@@ -80,6 +88,7 @@ func (s *Snapshot) contents() map[Ref]Object {
 	collect(all, KindNode, s.Nodes)
 	collect(all, KindSecret, s.Secrets)
 	collect(all, KindConfigMap, s.ConfigMaps)
+	collect(all, KindTrustBundle, s.TrustBundles)
 	collect(all, KindGatewayClass, s.GatewayClasses)
 	collect(all, KindGateway, s.Gateways)
 	collect(all, KindListenerSet, s.ListenerSets)

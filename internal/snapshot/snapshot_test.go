@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +30,7 @@ func someObject(r *rand.Rand) Object {
 		&corev1.Service{ObjectMeta: meta}, &discoveryv1.EndpointSlice{ObjectMeta: meta}, &discoveryv1.EndpointSlice{ObjectMeta: meta},
 		&corev1.Pod{ObjectMeta: meta}, &corev1.Namespace{ObjectMeta: cluster}, &corev1.ServiceAccount{ObjectMeta: meta},
 		&corev1.Node{ObjectMeta: cluster}, &gatewayv1.HTTPRoute{ObjectMeta: meta}, &gatewayv1.ReferenceGrant{ObjectMeta: meta},
-		&gatewayv1beta1.ReferenceGrant{ObjectMeta: meta}, &v1alpha1.Mesh{ObjectMeta: cluster},
+		&gatewayv1beta1.ReferenceGrant{ObjectMeta: meta}, &v1alpha1.Mesh{ObjectMeta: cluster}, &certificatesv1.ClusterTrustBundle{ObjectMeta: cluster},
 	}
 	return all[r.IntN(len(all))]
 }

@@ -54,6 +54,8 @@ func (d *draft) apply(e Event) {
 		put(d, &n.Secrets, e, sameVersion)
 	case KindConfigMap:
 		put(d, &n.ConfigMaps, e, sameVersion)
+	case KindTrustBundle:
+		put(d, &n.TrustBundles, e, sameVersion) // they have no generation
 	case KindGatewayClass:
 		put(d, &n.GatewayClasses, e, sameGeneration)
 	case KindGateway:

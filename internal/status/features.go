@@ -9,6 +9,8 @@ import (
 type Definitions struct {
 	Minor        int // of v1; 0 when it is not known
 	Experimental bool
+	// TrustBundles tells that the cluster, of which they are a part, has ClusterTrustBundles.
+	TrustBundles bool
 }
 
 // feature is something of the Gateway API, and since when its definitions have the kinds and fields for it: minor versions of v1. The
@@ -23,6 +25,9 @@ const (
 	never  = math.MaxInt
 )
 
+// featureTrustBundle needs more than the definitions.
+const featureTrustBundle = "ClusterTrustBundle"
+
 // FeatureAddressRoutability is the one that gives addresses a field for their routability.
 const FeatureAddressRoutability = "GatewayAddressRoutability"
 
@@ -30,6 +35,7 @@ const FeatureAddressRoutability = "GatewayAddressRoutability"
 var gatewayFeatures = []feature{
 	{"BackendTLSPolicy", 4, 4},
 	{"BackendTLSPolicySANValidation", 4, 4},
+	{featureTrustBundle, never, 7},
 	{"GRPCRoute", always, always},
 	{"GRPCRouteNamedRouteRule", 4, always},
 	{"GRPCRouteRequestHeaderModifier", always, always},
@@ -96,6 +102,9 @@ func GatewayFeatures(of Definitions) []string {
 
 // in tells whether the definitions have the fields for it.
 func (f feature) in(d Definitions) bool {
+	if f.name == featureTrustBundle && !d.TrustBundles {
+		return false
+	}
 	if d.Experimental {
 		return f.experimental <= d.Minor
 	}

@@ -16,7 +16,7 @@ const newest = 7
 // drops would run and fail.
 func TestFeaturesFitTheChannel(t *testing.T) {
 	standard := status.GatewayFeatures(status.Definitions{Minor: newest})
-	for _, name := range status.GatewayFeatures(status.Definitions{Minor: newest, Experimental: true}) {
+	for _, name := range status.GatewayFeatures(status.Definitions{Minor: newest, Experimental: true, TrustBundles: true}) {
 		f := features.GetFeature(features.FeatureName(name))
 		switch {
 		case f.Name == "":
@@ -62,6 +62,8 @@ func TestFeaturesOfVersions(t *testing.T) {
 		{"TCPRoute", status.Definitions{Minor: 5, Experimental: true}, false}, // v1alpha2 only
 		{"TCPRoute", status.Definitions{Minor: 6}, true},
 		{"HTTPRouteDestinationPortMatching", status.Definitions{Minor: 7}, false},
+		{"ClusterTrustBundle", status.Definitions{Minor: 7, Experimental: true}, false},
+		{"ClusterTrustBundle", status.Definitions{Minor: 7, Experimental: true, TrustBundles: true}, true},
 	} {
 		if got := slices.Contains(status.GatewayFeatures(tc.of), tc.feature); got != tc.want {
 			t.Errorf("%s of %+v: %v", tc.feature, tc.of, got)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -47,7 +48,11 @@ func validateName(obj snapshot.Object) field.ErrorList {
 		return field.ErrorList{field.Required(path, "each object has a name")}
 	}
 	var errs field.ErrorList
-	for _, message := range validation.IsDNS1123Subdomain(obj.GetName()) {
+	name := obj.GetName()
+	if _, bundle := obj.(*certificatesv1.ClusterTrustBundle); bundle {
+		name = strings.ReplaceAll(name, ":", ".") // "<signer>:<name>"; a signer has a slash as a colon
+	}
+	for _, message := range validation.IsDNS1123Subdomain(name) {
 		errs = append(errs, field.Invalid(path, obj.GetName(), message))
 	}
 	return errs
