@@ -159,7 +159,7 @@ func (g *gateway) complete(refs *references) {
 
 // served are the listeners that are, in the order of precedence.
 func (g *gateway) served() []*listener {
-	return slices.DeleteFunc(g.all(), func(l *listener) bool { return !l.valid() || l.incomplete != nil })
+	return slices.DeleteFunc(g.all(), func(l *listener) bool { return !l.serves() })
 }
 
 // find is the listeners of a parent; false if it is none of ours.

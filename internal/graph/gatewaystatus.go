@@ -123,7 +123,7 @@ func (g *gateway) accepted() (c status.Condition, usable bool) {
 	return status.True(status.TypeAccepted, status.ReasonAccepted, "all listeners are valid"), true
 }
 
-// wrongOnes names the listeners that are not valid.
+// wrongOnes names the listeners that take no traffic.
 func wrongOnes(listeners []*listener) string {
 	var out []string
 	for _, l := range listeners {
@@ -134,12 +134,17 @@ func wrongOnes(listeners []*listener) string {
 	return status.List(out)
 }
 
-// problem is why a listener is not valid.
+// problem is why a listener takes no traffic.
 func (l *listener) problem() *status.Problem {
-	if l.conflict != nil {
+	switch {
+	case l.conflict != nil:
 		return l.conflict
+	case l.rejected != nil:
+		return l.rejected
+	case l.incomplete != nil && len(l.unresolved) > 0:
+		return &l.unresolved[0]
 	}
-	return l.rejected
+	return l.incomplete
 }
 
 func programmed(accepted status.Condition, usable bool, s standing) status.Condition {
@@ -200,20 +205,21 @@ func (l *listener) want(s standing) status.Listener {
 	return out
 }
 
-// accepted tells whether a ListenerSet is part of its gateway.
+// accepted tells whether a ListenerSet is part of its gateway: whether some listener of it can take traffic (ListenerSetConditionAccepted
+// asks for "some configuration in the underlying data plane").
 func (set *listenerSet) accepted(of *gateway) (c status.Condition, usable bool) {
 	parentAccepted, _ := of.accepted()
-	usable = slices.ContainsFunc(set.listeners, (*listener).valid)
+	usable = slices.ContainsFunc(set.listeners, (*listener).serves)
 	switch {
 	case !set.allowed:
 		return status.False(status.TypeAccepted, status.ReasonNotAllowed,
 			"Gateway %s does not take ListenerSets of namespace %s: see its spec.allowedListeners", of.name, set.name.Namespace), false
 	case !usable:
-		return status.False(status.TypeAccepted, status.ReasonListenersNotValid, "no listener is valid: %s", wrongOnes(set.listeners)), false
+		return status.False(status.TypeAccepted, status.ReasonListenersNotValid, "no listener can take traffic: %s", wrongOnes(set.listeners)), false
 	case !parentAccepted.Status:
 		return status.False(status.TypeAccepted, status.ReasonParentNotAccepted, "Gateway %s is not accepted: see its status", of.name), false
-	case slices.ContainsFunc(set.listeners, func(l *listener) bool { return !l.valid() }):
-		return status.True(status.TypeAccepted, status.ReasonListenersNotValid, "some listeners are not valid and not served: %s", wrongOnes(set.listeners)), true
+	case slices.ContainsFunc(set.listeners, func(l *listener) bool { return !l.serves() }):
+		return status.True(status.TypeAccepted, status.ReasonListenersNotValid, "some listeners take no traffic: %s", wrongOnes(set.listeners)), true
 	}
 	return status.True(status.TypeAccepted, status.ReasonAccepted, "all listeners are valid"), true
 }

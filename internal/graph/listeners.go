@@ -36,6 +36,9 @@ type listener struct {
 // valid tells whether it is part of the gateway.
 func (l *listener) valid() bool { return l.rejected == nil && l.conflict == nil }
 
+// serves tells whether it can take traffic.
+func (l *listener) serves() bool { return l.valid() && l.incomplete == nil }
+
 // routeKinds are the kinds of route that can be attached to listeners of a protocol, the usual one first; none for protocols that are
 // not supported (ProtocolType).
 func routeKinds(protocol gatewayv1.ProtocolType) []string {
@@ -227,19 +230,25 @@ func indistinct(a, b *listener) string {
 }
 
 // conflicts marks listeners that cannot be told from others. Of the listeners of one object none wins; between objects the earlier one
-// does: the Gateway, then its ListenerSets by age (ListenerSet.spec.listeners).
+// does: the Gateway, then its ListenerSets by age (ListenerSet.spec.listeners). One that lost to an earlier object takes no other with it.
 func conflicts(layers [][]*listener) {
 	var accepted []*listener
 	for _, layer := range layers {
-		for i, l := range layer {
+		var rivals []*listener
+		for _, l := range layer {
 			if l.rejected != nil && l.rejected.Reason != status.ReasonNoValidCACertificate {
 				continue
 			}
 			for _, other := range accepted {
 				l.conflictsWith(other)
 			}
-			for j, other := range layer {
-				if i != j && (other.rejected == nil || other.rejected.Reason == status.ReasonNoValidCACertificate) {
+			if l.conflict == nil {
+				rivals = append(rivals, l)
+			}
+		}
+		for i, l := range rivals {
+			for j, other := range rivals {
+				if i != j {
 					l.conflictsWith(other)
 				}
 			}
