@@ -133,15 +133,21 @@ func (a *onListener) own(host string) (string, bool) {
 	return best, found
 }
 
-// servers makes what a TLS listener does by server name. Of routes with the same name the older one has it; a route is not asked about
-// names that another names more closely.
+// servers makes what a TLS listener does by server name. Of routes with the same name on the listener that one has it that names it more
+// closely itself (TLSRoute.spec.hostnames, feature GatewayRouteHostnameIntersectionPrecedence), then the older one; a route is not asked
+// about names that another names more closely.
 func servers(attached []*onListener) []mesh.Server {
 	var out []mesh.Server
+	owns := map[string]string{}
 	for _, a := range attached {
-		for name := range a.names {
-			if !slices.ContainsFunc(out, func(s mesh.Server) bool { return s.Name == name }) {
-				out = append(out, mesh.Server{Name: name, Split: a.rules.split})
+		for name, own := range a.names {
+			best, taken := owns[name]
+			if taken && compareHosts(own, best) >= 0 {
+				continue
 			}
+			owns[name] = own
+			out = slices.DeleteFunc(out, func(s mesh.Server) bool { return s.Name == name })
+			out = append(out, mesh.Server{Name: name, Split: a.rules.split})
 		}
 	}
 	slices.SortFunc(out, func(a, b mesh.Server) int { return compareHosts(a.Name, b.Name) })

@@ -3,6 +3,8 @@ package graph
 import (
 	"slices"
 	"testing"
+
+	"github.com/leno-mesh/leno/internal/mesh"
 )
 
 func TestCovers(t *testing.T) {
@@ -73,6 +75,31 @@ func TestNamesOn(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	if got := (&route{}).namesOn("*.example.com"); len(got) != 1 || got["*.example.com"] != "" {
+		t.Errorf("%v", got)
+	}
+}
+
+// The same for TLS: of routes with one name on the listener, the one that names it more closely has it, else the older one.
+func TestServers(t *testing.T) {
+	on := func(listener string, hostnames ...string) *onListener {
+		r := &route{hostnames: hostnames}
+		return &onListener{route: r, rules: &ruleSet{split: &mesh.Split{}}, names: r.namesOn(listener)}
+	}
+	any, wildcard, exact, newer := on("a.example.com", "*.com"), on("a.example.com", "*.example.com"), on("a.example.com", "a.example.com"), on("a.example.com", "a.example.com")
+	for _, c := range []struct {
+		attached []*onListener
+		want     *onListener
+	}{
+		{[]*onListener{any, wildcard}, wildcard},
+		{[]*onListener{wildcard, any}, wildcard},
+		{[]*onListener{any, wildcard, exact, newer}, exact},
+	} {
+		if got := servers(c.attached); len(got) != 1 || got[0].Name != "a.example.com" || got[0].Split != c.want.rules.split {
+			t.Errorf("%v: not the split of %v", got, c.want.route.hostnames)
+		}
+	}
+	got := servers([]*onListener{on("*.example.com", "*.com"), on("*.example.com", "a.example.com")})
+	if len(got) != 2 || got[0].Name != "a.example.com" || got[1].Name != "*.example.com" {
 		t.Errorf("%v", got)
 	}
 }

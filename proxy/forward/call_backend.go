@@ -49,8 +49,8 @@ func (x *call) attempt() {
 		}
 	}
 	x.arm()
-	// gRPC is HTTP/2 whatever is declared. TLS is another matter: it names one version.
-	if c := x.cluster.Config; c.HTTP == config.HTTP1Only && (!x.isCall || c.TLS != nil) {
+	// gRPC is HTTP/2 whatever is declared, and by that name to backends with TLS of their own.
+	if x.cluster.Config.HTTP == config.HTTP1Only && !x.isCall {
 		x.attemptPlain(e)
 		return
 	}

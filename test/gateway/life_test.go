@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -95,25 +96,39 @@ func TestKeysStayHidden(t *testing.T) {
 	}
 }
 
-// TestGRPC: calls of all kinds pass a gateway.
+// TestGRPC: calls of all kinds pass a gateway, in HTTP/2 whatever the port of the backend is declared as.
 func TestGRPC(t *testing.T) {
 	g := Start(t)
-	listener := must(net.Listen("tcp", "127.0.0.1:0"))
-	backend := grpc.NewServer()
-	testpb.RegisterTestServiceServer(backend, interop.NewTestServer())
-	go func() { _ = backend.Serve(listener) }()
-	t.Cleanup(backend.Stop)
-	sp := g.Backend("grpc", func(port *mesh.Port) { port.Protocol = mesh.ProtocolHTTP2 }, at(listener.Addr()))
-	g.Ports(plainHTTP(80, host("grpc.test", to(sp))))
-	conn := must(grpc.NewClient("passthrough:///"+g.Address(80), grpc.WithAuthority("grpc.test"),
-		grpc.WithTransportCredentials(insecure.NewCredentials())))
-	defer func() { _ = conn.Close() }()
+	p := newPKI()
+	backend := func(name string, how *mesh.BackendTLS, protocol mesh.Protocol, options ...grpc.ServerOption) mesh.ServicePort {
+		listener := must(net.Listen("tcp", "127.0.0.1:0"))
+		server := grpc.NewServer(options...)
+		testpb.RegisterTestServiceServer(server, interop.NewTestServer())
+		go func() { _ = server.Serve(listener) }()
+		t.Cleanup(server.Stop)
+		return g.Backend(name, func(port *mesh.Port) { port.Protocol, port.TLS = protocol, how }, at(listener.Addr()))
+	}
+	secured := &mesh.BackendTLS{Hostname: "app.test", Roots: p.Bundle().PEM()}
+	creds := grpc.Creds(credentials.NewTLS(p.server("app.test")))
+	g.Ports(plainHTTP(80,
+		host("declared", to(backend("declared", nil, mesh.ProtocolHTTP2))),
+		host("undeclared", to(backend("undeclared", nil, mesh.ProtocolUndeclared))),
+		host("secured", to(backend("secured", secured, mesh.ProtocolHTTP2, creds))),
+		host("secured-undeclared", to(backend("secured-undeclared", secured, mesh.ProtocolUndeclared, creds))),
+	))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	service := testpb.NewTestServiceClient(conn)
-	interop.DoEmptyUnaryCall(ctx, service)
-	interop.DoPingPong(ctx, service)
-	interop.DoServerStreaming(ctx, service)
+	for _, name := range []string{"declared", "undeclared", "secured", "secured-undeclared"} {
+		conn := must(grpc.NewClient("passthrough:///"+g.Address(80), grpc.WithAuthority(name), grpc.WithTransportCredentials(insecure.NewCredentials())))
+		service := testpb.NewTestServiceClient(conn)
+		if _, err := service.EmptyCall(ctx, &testpb.Empty{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			interop.DoPingPong(ctx, service)
+			interop.DoServerStreaming(ctx, service)
+		}
+		_ = conn.Close()
+	}
 }
 
 // TestDrain: a gateway that is told to stop loses no request, neither of clients that keep their connection nor of new ones, until
