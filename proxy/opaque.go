@@ -113,7 +113,7 @@ func (p *Proxy) connect(ctx context.Context, f flow) (*upstream, error) {
 		if endpoint == nil {
 			return nil, &fail.Error{Kind: fail.NoEndpoints}
 		}
-		conn, err := p.dialEndpoint(ctx, endpoint)
+		conn, err := p.dialEndpoint(ctx, endpoint, f.passes())
 		if err == nil {
 			endpoint.Worked()
 			return &upstream{conn, endpoint}, nil
@@ -128,11 +128,18 @@ func (p *Proxy) connect(ctx context.Context, f flow) (*upstream, error) {
 	return nil, &fail.Error{Kind: fail.ConnectFailed, Err: last}
 }
 
-func (p *Proxy) dialEndpoint(ctx context.Context, endpoint *lb.Endpoint) (net.Conn, error) {
+// passes tells whether the client's own TLS ends at the endpoint.
+func (f *flow) passes() bool { return f.protocol == string(config.TLS) }
+
+// dialEndpoint connects to an endpoint. Where TLS passes, the endpoint's own is the client's: it is not spoken a second time around it.
+func (p *Proxy) dialEndpoint(ctx context.Context, endpoint *lb.Endpoint, passes bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, pool.DefaultDialTimeout)
 	defer cancel()
-	target := pool.Target{Address: endpoint.Address, Identity: endpoint.Identity, TLS: endpoint.TLS}
-	if endpoint.Identity != "" && endpoint.TLS == nil {
+	target := pool.Target{Address: endpoint.Address, Identity: endpoint.Identity}
+	if !passes {
+		target.TLS = endpoint.TLS
+	}
+	if target.Identity != "" && target.TLS == nil {
 		target.ALPN = tlsx.TCP
 	}
 	return p.dialer.Dial(ctx, target)

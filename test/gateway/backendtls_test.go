@@ -86,6 +86,26 @@ func TestRelayToTLS(t *testing.T) {
 	}
 }
 
+// TestPassThroughToTLS: TLS that passes a gateway goes to a backend with a policy as it is, not in TLS once more.
+func TestPassThroughToTLS(t *testing.T) {
+	g := Start(t)
+	backends := newPKI()
+	sp := g.Backend("greeter", func(port *mesh.Port) {
+		port.Protocol, port.TLS = mesh.ProtocolTLS, &mesh.BackendTLS{Hostname: "greeter.test", Roots: backends.Bundle().PEM()}
+	}, at(greeter(t, "hello", backends.server("greeter.test"))))
+	g.Ports(mesh.GatewayPort{Number: 443, Listeners: []*mesh.Listener{{
+		Protocol: mesh.ListenerTLS, Servers: []mesh.Server{named("greeter.test", split(share(sp, 1)))},
+	}}})
+	g.Eventually("the backend greets", func() bool {
+		conn, err := secure(g.Address(443), "greeter.test", backends)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = conn.Close() }()
+		return greeting(conn) == "hello"
+	})
+}
+
 // TestMesh: endpoints with a sidecar get mutual TLS with the gateway's identity, and the application's TLS through it.
 func TestMesh(t *testing.T) {
 	g := Start(t)
