@@ -20,8 +20,8 @@ if [ -n "$present" ] && [ "$present" != "$channel" ]; then
   step "the cluster has the $present channel: remove it" $cluster down
 fi
 $cluster up
-step "cert-manager" $cluster cert-manager
 step "Gateway API v1.7.0 ($channel channel)" $cluster gateway-api --channel "$channel"
+step "cert-manager" $cluster cert-manager --gateway-api
 step "build Leno and the shop" make --no-print-directory bin/leno-manager bin/leno-proxy bin/leno-shop
 before=$($cluster kubectl -n leno-system get deployment leno-manager -o jsonpath='{.metadata.annotations.leno-build}' 2>/dev/null || true)
 build=$(cat bin/leno-manager bin/leno-proxy bin/leno-shop | sha256sum | cut -c1-16)

@@ -43,7 +43,7 @@ var commands = []command{
 	{"image", "--name NAME[:TAG] --bin PATH [flags]", "make a one-layer image of a static binary and load it into every node", makeImage},
 	{"load", "TARBALL…", "load image tarballs into every node", load},
 	{"node", "stop-kubelet|start-kubelet NAME", "fault tests: the node's pods live on without their kubelet", node},
-	{"cert-manager", "[--auto-approve]", "deploy cert-manager and wait until it is ready", certManager},
+	{"cert-manager", "[--auto-approve] [--gateway-api]", "deploy cert-manager and wait until it is ready", certManager},
 	{"gateway-api", "[--channel standard|experimental]", "apply the Gateway API's definitions", gatewayAPI},
 	{"assets", "", "print a KUBEBUILDER_ASSETS folder for envtest; needs no cluster and no root", assets},
 }
@@ -224,10 +224,11 @@ func node(_ context.Context, h cluster.Harness, args []string) error {
 func certManager(ctx context.Context, h cluster.Harness, args []string) error {
 	f := flags("cert-manager")
 	auto := f.Bool("auto-approve", false, "run the approver that approves every CertificateRequest (Leno approves its own)")
+	gateways := f.Bool("gateway-api", false, "make Certificates for annotated Gateways; the Gateway API must be there")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	return h.CertManager(ctx, *auto)
+	return h.CertManager(ctx, *auto, *gateways)
 }
 
 func gatewayAPI(ctx context.Context, h cluster.Harness, args []string) error {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cert-manager/cert-manager/pkg/controller"
+	gateways "github.com/cert-manager/cert-manager/pkg/controller/certificate-shim/gateways"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned"
@@ -36,10 +37,15 @@ func runController(ctx context.Context, args []string) error {
 	flags := newFlags("controller")
 	namespace := flags.String("cluster-resource-namespace", "cert-manager", "where ClusterIssuers keep their secrets")
 	choice := flags.StringSlice("controllers", []string{"*"}, "control loops; -name leaves one out")
+	gatewayAPI := flags.Bool("enable-gateway-api", false, "make Certificates for annotated Gateways")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if !*gatewayAPI {
+		*choice = append(*choice, "-"+gateways.ControllerName)
+	}
 	opts := controller.ContextOptions{
+		EnableGatewayAPI: *gatewayAPI,
 		IssuerOptions: controller.IssuerOptions{ClusterResourceNamespace: *namespace, ClusterIssuerAmbientCredentials: true},
 		CertificateOptions: controller.CertificateOptions{
 			CopiedAnnotationPrefixes:                 []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
@@ -65,6 +71,9 @@ func runController(ctx context.Context, args []string) error {
 	}
 	base.SharedInformerFactory.Start(ctx.Done())
 	base.KubeSharedInformerFactory.Start(ctx.Done())
+	if *gatewayAPI {
+		base.GWShared.Start(ctx.Done())
+	}
 	group.Go(func() error { return serveHealth(ctx) })
 	metrics, err := net.Listen("tcp", ":9402")
 	if err != nil {

@@ -21,6 +21,7 @@ func printManifests(_ context.Context, args []string) error {
 	tag := flags.String("tag", "", "tag of the images")
 	version := flags.String("version", "", "version shown in labels")
 	approve := flags.Bool("auto-approve", false, "leave upstream's approver in, which approves every request")
+	gateways := flags.Bool("gateway-api", false, "make Certificates for annotated Gateways")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -32,6 +33,10 @@ func printManifests(_ context.Context, args []string) error {
 	image := func(program string) map[string]any {
 		return map[string]any{"repository": *images + "-" + program, "tag": *tag}
 	}
+	var extra []any
+	if *gateways {
+		extra = append(extra, "--enable-gateway-api")
+	}
 	values, err := chartutil.ToRenderValues(chart, map[string]any{
 		"crds":                map[string]any{"enabled": true},
 		"image":               image("controller"),
@@ -39,6 +44,7 @@ func printManifests(_ context.Context, args []string) error {
 		"webhook":             map[string]any{"image": image("webhook")},
 		"startupapicheck":     map[string]any{"enabled": false},
 		"disableAutoApproval": !*approve,
+		"extraArgs":           extra,
 	}, chartutil.ReleaseOptions{Name: "cert-manager", Namespace: "cert-manager", IsInstall: true, Revision: 1}, nil)
 	if err != nil {
 		return fmt.Errorf("values: %w", err)

@@ -19,8 +19,9 @@ const (
 )
 
 // CertManager deploys cert-manager as its own chart has it, with images made here, and waits until all of it serves.
-// Without autoApprove nobody approves certificate requests but who is put there to do it.
-func (h Harness) CertManager(ctx context.Context, autoApprove bool) error {
+// Without autoApprove nobody approves certificate requests but who is put there to do it. With gateways it makes Certificates for annotated
+// Gateways: the Gateway API must be there.
+func (h Harness) CertManager(ctx context.Context, autoApprove, gateways bool) error {
 	c, s, err := h.load()
 	if err != nil {
 		return err
@@ -54,7 +55,7 @@ func (h Harness) CertManager(ctx context.Context, autoApprove bool) error {
 	}
 	err = h.step("cert-manager applied", func() error {
 		args := []string{"--chart=" + filepath.Join(chart, "deploy", "charts", "cert-manager"), "--images=" + certManagerImage, "--tag=" + tag, "--version=" + certManagerVersion}
-		out, err := exec.Command(filepath.Join(dir, "manifests"), append(args, fmt.Sprintf("--auto-approve=%t", autoApprove))...).Output()
+		out, err := exec.Command(filepath.Join(dir, "manifests"), append(args, fmt.Sprintf("--auto-approve=%t", autoApprove), fmt.Sprintf("--gateway-api=%t", gateways))...).Output()
 		if err != nil {
 			return fmt.Errorf("render the chart: %w", err)
 		}

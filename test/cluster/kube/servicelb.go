@@ -15,10 +15,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -76,17 +74,22 @@ func serveLB(ctx context.Context, kubeconfig, pools string) error {
 			return nil
 		case <-changed:
 		}
-		if err := syncLB(ctx, client, services.Lister(), prefixes); err != nil {
+		if err := syncLB(ctx, client, prefixes); err != nil {
 			fmt.Fprintln(os.Stderr, "service-lb:", err)
 			time.AfterFunc(time.Second, note)
 		}
 	}
 }
 
-func syncLB(ctx context.Context, client kubernetes.Interface, lister listers.ServiceLister, pools []netip.Prefix) error {
-	all, err := lister.List(labels.Everything())
+// syncLB asks the API server itself: a cache may not know yet of an address given a moment ago, which would be given again.
+func syncLB(ctx context.Context, client kubernetes.Interface, pools []netip.Prefix) error {
+	list, err := client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list services: %w", err)
+	}
+	all := make([]*corev1.Service, len(list.Items))
+	for i := range list.Items {
+		all[i] = &list.Items[i]
 	}
 	for _, want := range assign(all, pools) {
 		_, err := client.CoreV1().Services(want.Namespace).UpdateStatus(ctx, want, metav1.UpdateOptions{})
@@ -100,13 +103,12 @@ func syncLB(ctx context.Context, client kubernetes.Interface, lister listers.Ser
 // assign returns the services whose status must change, with their new status. An address once given stays, until the service asks for
 // another one.
 func assign(all []*corev1.Service, pools []netip.Prefix) []*corev1.Service {
-	all = append([]*corev1.Service(nil), all...)
 	sort.Slice(all, func(i, j int) bool {
 		return all[i].Namespace+"/"+all[i].Name < all[j].Namespace+"/"+all[j].Name
 	})
 	used := map[string]bool{}
 	for _, s := range all {
-		if isOurs(s) && settled(s) {
+		if isOurs(s) && settled(s) || s.DeletionTimestamp != nil {
 			for _, in := range s.Status.LoadBalancer.Ingress {
 				used[in.IP] = true
 			}

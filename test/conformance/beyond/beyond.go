@@ -32,6 +32,8 @@ const (
 var Claimed = []features.Feature{
 	{Name: HTTPRouteSessionPersistence, Channel: features.FeatureChannelExperimental},
 	{Name: MeshHTTPRouteSessionPersistence, Channel: features.FeatureChannelExperimental},
+	{Name: MeshTLSRoute, Channel: features.FeatureChannelStandard},
+	{Name: MeshTCPRoute, Channel: features.FeatureChannelStandard},
 }
 
 // Tests are all tests of this package.
