@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,7 +63,7 @@ func connect() error {
 	}
 	config.QPS, config.Burst = 100, 200
 	s := scheme.Scheme
-	for _, add := range []func(*runtime.Scheme) error{gatewayv1.Install, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{gatewayv1.Install, cmapi.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(s); err != nil {
 			return err
 		}

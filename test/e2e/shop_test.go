@@ -157,7 +157,6 @@ func metrics(t *testing.T, pod corev1.Pod) string {
 	return string(text)
 }
 
-// rollingRestart replaces every pod of the shop while 200 requests per second go through all of it.
 // trail: whoever connects to an address that the cluster does not know has an Event that says so. Nobody is at this one (RFC 5737).
 func trail(t *testing.T, ns string) {
 	pod := pods(t, ns, "load")[0]
@@ -178,14 +177,20 @@ func trail(t *testing.T, ns string) {
 	})
 }
 
+// restart begins to replace all pods of a Deployment, as kubectl rollout restart does.
+func restart(t *testing.T, ns, name string) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339Nano))
+	if err := k.Patch(t.Context(), deployment(ns, name), client.RawPatch(types.StrategicMergePatchType, []byte(patch))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rollingRestart replaces every pod of the shop while 200 requests per second go through all of it.
 func rollingRestart(t *testing.T, ns string) {
 	wait := background(t, ns, pods(t, ns, "load")[0].Name, "--url=http://frontend/", "--rate=200", "--for=45s")
 	for _, name := range []string{"catalog-v1", "catalog-v2", "cart", "frontend"} {
-		patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"restarted":%q}}}}}`, time.Now().Format(time.RFC3339Nano))
-		d := deployment(ns, name)
-		if err := k.Patch(t.Context(), d, client.RawPatch(types.StrategicMergePatchType, []byte(patch))); err != nil {
-			t.Fatal(err)
-		}
+		restart(t, ns, name)
 	}
 	available(t, ns)
 	lossless(t, wait(), 4000)
