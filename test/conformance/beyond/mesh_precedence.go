@@ -64,13 +64,13 @@ func precedences() []precedence {
 			return http.ExpectedResponse{Request: http.Request{Protocol: protocol, Host: host, Path: "/"}, Backend: backend}
 		}
 	}
-	// An HTTPRoute on port 8080 hides a TLSRoute there; when it is gone, TLS to that port is routed by its server name.
+	// An HTTPRoute on a port of no declared protocol hides a TLSRoute there; when it is gone, TLS to that port is routed by its server name.
 	httpThenTLS := func(backend string) http.ExpectedResponse {
 		if backend == "echo-v1" {
-			return plain("http", "echo:8080")(backend)
+			return plain("http", "precedence:8080")(backend)
 		}
 		return http.ExpectedResponse{
-			Request: http.Request{Protocol: "https", Host: "echo:8080", Path: "/", Headers: map[string]string{"Host": "one.example.com"}}, Backend: backend,
+			Request: http.Request{Protocol: "https", Host: "precedence:8080", Path: "/", Headers: map[string]string{"Host": "one.example.com"}}, Backend: backend,
 		}
 	}
 	return []precedence{
