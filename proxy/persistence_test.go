@@ -109,6 +109,30 @@ func TestPersistence(t *testing.T) {
 	})
 }
 
+// Where a client does not show its cookie, a rule's requests are on their own: they begin no session, not even one of their backend, that
+// would take the place of the one at the cookie's path.
+func TestPersistenceElsewhere(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version config.HTTPVersion, client func(*pod, netip.AddrPort) *http.Client) {
+		web := staying(t, version, &config.Persistence{Cookie: "place", Path: "/shop"}, named(t, "one"))
+		web.control.change(func(c *config.Config) {
+			for _, cluster := range c.Clusters {
+				cluster.Persistence = &config.Persistence{Cookie: "backend", Path: "/", Key: config.SessionKey{2}}
+			}
+		})
+		c := client(web, cartService)
+		for path, want := range map[string]string{"/": "[own]", "/shops": "[own]", "/shop": "[own place]", "/shop/a?b": "[own place]"} {
+			resp, _ := do(t, c, request(t, "GET", path, nil))
+			names := []string{}
+			for _, set := range resp.Cookies() {
+				names = append(names, set.Name)
+			}
+			if fmt.Sprint(names) != want {
+				t.Errorf("%s: cookies %v, want %s", path, names, want)
+			}
+		}
+	})
+}
+
 // An endpoint that takes no connections loses its sessions to others.
 func TestPersistenceWithDeadEndpoint(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version config.HTTPVersion, client func(*pod, netip.AddrPort) *http.Client) {

@@ -61,7 +61,7 @@ type Options struct {
 	Identity identity.Source
 	// Control makes the source of configuration. It must call apply with each new one, one at a time.
 	Control func(apply func(*config.Config)) Control
-	// Sink gets a record of each request and connection.
+	// Sink gets a record of each request and connection; optional.
 	Sink     telemetry.Sink
 	Counters *telemetry.Counters
 	// OnConfig is told of each configuration after it has come to use; optional.
@@ -132,6 +132,9 @@ func New(opts Options) *Proxy {
 	if opts.Random == nil {
 		opts.Random = rand.Uint64
 	}
+	if opts.Sink == nil {
+		opts.Sink = telemetry.Tee{}
+	}
 	if opts.Lookup == nil {
 		opts.Lookup = dns.System
 	}
@@ -150,7 +153,8 @@ func New(opts Options) *Proxy {
 	})
 	p.forward = forward.New(forward.Options{
 		Pool: p.pool, Streams: p.streams, Sink: opts.Sink, Random: opts.Random, Pending: p.names.Pending,
-		Flood: func(d telemetry.Direction, reason string) { opts.Counters.Flooded(string(d), reason) },
+		Flood:      func(d telemetry.Direction, reason string) { opts.Counters.Flooded(string(d), reason) },
+		Authorized: opts.Counters.Authorized,
 	})
 	p.tls = tlsx.NewServer(opts.Identity)
 	p.control = opts.Control(p.Apply)

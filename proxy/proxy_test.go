@@ -77,6 +77,23 @@ func TestOpaqueBetweenSidecars(t *testing.T) {
 	}
 }
 
+// Nobody has to take the records.
+func TestConnectionsWithoutSink(t *testing.T) {
+	web := newMesh(t).pod("web", netip.AddrPort{}, func(o *proxy.Options) { o.Sink = nil })
+	to := netip.MustParseAddrPort("10.96.0.11:5432")
+	web.knows(to, config.TCP)
+	if !web.refused(to) {
+		t.Error("a connection to nobody is not refused")
+	}
+	web.knows(to, config.TCP, config.Endpoint{Address: tcpApp(t, echo)})
+	conn := web.dial(to)
+	_, _ = conn.Write([]byte("hello"))
+	_ = conn.(*net.TCPConn).CloseWrite()
+	if got, err := io.ReadAll(conn); string(got) != "hello" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestServerFirst(t *testing.T) {
 	m := newMesh(t)
 	mail := m.pod("mail", tcpApp(t, greet), nil)

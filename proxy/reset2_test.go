@@ -1,6 +1,9 @@
 package proxy_test
 
 import (
+	"bytes"
+	"net/http"
+	"sync/atomic"
 	"testing"
 
 	xhttp2 "golang.org/x/net/http2"
@@ -51,4 +54,42 @@ func TestRefusedAfterTheHead(t *testing.T) {
 			return
 		}
 	}
+}
+
+// A stream that is broken right after its head leaves a client of HTTP/1.1 with an answer where the head has not left yet, and that is
+// how it is as long as both come together and the proxy is not between them; else the connection ends. It is not asked again.
+func TestBrokenAfterTheHead(t *testing.T) {
+	const tries = 1000
+	var seen atomic.Int32
+	backend := backend2(t, func(p *peer2, _ int) {
+		var both bytes.Buffer
+		framer := xhttp2.NewFramer(&both, nil)
+		for f := p.frame(); f != nil; f = p.frame() {
+			head, ok := f.(*xhttp2.MetaHeadersFrame)
+			if !ok {
+				continue
+			}
+			seen.Add(1)
+			both.Reset()
+			p.do(0, framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: head.StreamID, BlockFragment: p.fields(":status", "200"), EndHeaders: true}))
+			p.do(0, framer.WriteRSTStream(head.StreamID, xhttp2.ErrCodeRefusedStream))
+			p.do(p.Write(both.Bytes()))
+		}
+	})
+	web := facing(t, backend, config.HTTP2Only)
+	for n := int32(1); n <= tries; n++ {
+		conn := web.dial(cartService)
+		resp, _, err := get(conn, "/")
+		_ = conn.Close()
+		if got := seen.Load(); got != n {
+			t.Fatalf("the backend has seen %d requests, %d were sent", got, n)
+		}
+		if resp != nil && resp.StatusCode == http.StatusBadGateway {
+			return
+		}
+		if err == nil {
+			t.Fatalf("status %d with a whole body", resp.StatusCode)
+		}
+	}
+	t.Errorf("none of %d clients got an answer", tries)
 }

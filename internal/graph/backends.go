@@ -46,11 +46,14 @@ func weightOf(weight *int32, reject func(status.Problem)) uint32 {
 	return uint32(*weight)
 }
 
-// backendFilters are those of a rule but for one that cannot wait until a backend is chosen.
+// backendFilters are those of a rule but for two that cannot wait until a backend is chosen.
 func (c *ruleCompiler) backendFilters(in []gatewayv1.HTTPRouteFilter, reject func(status.Problem)) mesh.Filters {
 	out := c.filters(in, reject)
 	if out.CORS != nil {
 		reject(status.Unsupported("filter CORS is not supported at a backend: move it to the rule"))
+	}
+	if out.ExternalAuth != nil {
+		reject(status.Unsupported("filter ExternalAuth is not supported at a backend: move it to the rule"))
 	}
 	return out
 }

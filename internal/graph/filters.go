@@ -58,6 +58,9 @@ func (c *ruleCompiler) filter(out *mesh.Filters, f gatewayv1.HTTPRouteFilter, wh
 	case gatewayv1.HTTPRouteFilterCORS:
 		out.CORS = corsPolicy(f.CORS)
 		return out.CORS != nil
+	case gatewayv1.HTTPRouteFilterExternalAuth:
+		out.ExternalAuth = c.externalAuth(f.ExternalAuth, where, reject)
+		return out.ExternalAuth != nil
 	default:
 		reject(status.Unsupported("filter %.40s is not supported: remove it", f.Type))
 		return true

@@ -24,6 +24,8 @@ type ruleCompiler struct {
 	label      string
 	invalid    []status.Problem
 	references []status.Problem
+	// closed is a reference without which no request of the rule may pass.
+	closed *status.Problem
 }
 
 // compile reads the rules of a route. A rule that is wrong stays, and answers 500: were it taken out, its requests would
@@ -87,10 +89,13 @@ func (c *ruleCompiler) rule(index int, rule gatewayv1.HTTPRouteRule) (*mesh.Rule
 	//nolint:staticcheck // deprecated (GEP-4894), but there
 	out.Persistence = persistence(rule.SessionPersistence, sessionOwner(origin), c.reject)
 	c.checkPrefixes(out, matches)
+	why := c.closed
 	if len(c.invalid) > 0 {
-		first := c.invalid[0]
+		why = &c.invalid[0]
+	}
+	if why != nil {
 		return &mesh.Rule{
-			Origin: origin, Fail: &mesh.Failure{Status: failStatus, Reason: first.Reason, Message: first.Text},
+			Origin: origin, Fail: &mesh.Failure{Status: failStatus, Reason: why.Reason, Message: why.Text},
 		}, matches
 	}
 	return out, matches

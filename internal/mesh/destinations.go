@@ -2,7 +2,7 @@ package mesh
 
 import "iter"
 
-// Destinations are what requests of the rule may go to, mirrored ones too; some more than once.
+// Destinations are what requests of the rule may go to, mirrored ones and questions about them too; some more than once.
 func (r *Rule) Destinations() iter.Seq[ServicePort] {
 	return func(yield func(ServicePort) bool) {
 		mirrors := func(list []Mirror) bool {
@@ -13,7 +13,7 @@ func (r *Rule) Destinations() iter.Seq[ServicePort] {
 			}
 			return true
 		}
-		if !mirrors(r.Filters.Mirrors) {
+		if a := r.Filters.ExternalAuth; a != nil && !yield(a.Server) || !mirrors(r.Filters.Mirrors) {
 			return
 		}
 		for i := range r.Backends {

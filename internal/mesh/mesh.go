@@ -232,7 +232,8 @@ type Filters struct {
 	Redirect        *Redirect
 	Rewrite         *Rewrite
 	Mirrors         []Mirror
-	CORS            *CORS // of rules only
+	CORS            *CORS         // of rules only
+	ExternalAuth    *ExternalAuth // of rules only
 }
 
 // CORS says which origins' scripts may use a rule's responses (HTTPCORSFilter).
@@ -245,6 +246,22 @@ type CORS struct {
 	Expose      []string
 	Credentials bool
 	MaxAge      uint32 // seconds
+}
+
+// ExternalAuth asks an authorization server whether a request may pass, before anything else happens to it but the answer to a
+// browser's preflight (HTTPExternalAuthFilter, GEP-1494).
+type ExternalAuth struct {
+	Server ServicePort
+	// GRPC asks in Envoy's ext_authz protocol; else the question is a request with the method and path of the one in question.
+	GRPC bool
+	// PathPrefix goes in front of the path (HTTP): empty, or "/" and more without a slash at the end.
+	PathPrefix string
+	// RequestHeaders are told to the server, in lower case. Empty: all of them (GRPC), or those only that always are (HTTP).
+	RequestHeaders []string
+	// ResponseHeaders of the server's yes are copied to the request, in lower case (HTTP); empty: all.
+	ResponseHeaders []string
+	// MaxBody is the longest request body that is told to the server, in bytes; a longer one is refused. 0: no body is told.
+	MaxBody uint32
 }
 
 // HeaderChange is applied in the order remove, set, add.

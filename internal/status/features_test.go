@@ -12,12 +12,24 @@ import (
 // newest is the minor version of the Gateway API whose list of features this module is built with.
 const newest = 7
 
+// untested are features of the experimental channel that the documentation of the API's types names (HTTPExternalAuthFilter), and that
+// the suite has no test for.
+var untested = []string{
+	"HTTPRouteExternalAuth", "HTTPRouteExternalAuthForwardBody", "HTTPRouteExternalAuthGRPC", "HTTPRouteExternalAuthHTTP",
+}
+
 // What is claimed is on the suite's list, and in the standard channel only what the suite has there: a test whose fields the API server
 // drops would run and fail.
 func TestFeaturesFitTheChannel(t *testing.T) {
 	standard := status.GatewayFeatures(status.Definitions{Minor: newest})
 	for _, name := range status.GatewayFeatures(status.Definitions{Minor: newest, Experimental: true, TrustBundles: true}) {
 		f := features.GetFeature(features.FeatureName(name))
+		if slices.Contains(untested, name) {
+			if f.Name != "" || slices.Contains(standard, name) {
+				t.Errorf("%s: the suite has it, or it is claimed in the standard channel", name)
+			}
+			continue
+		}
 		switch {
 		case f.Name == "":
 			t.Errorf("%s is no feature of the suite", name)
@@ -64,6 +76,9 @@ func TestFeaturesOfVersions(t *testing.T) {
 		{"HTTPRouteDestinationPortMatching", status.Definitions{Minor: 7}, false},
 		{"ClusterTrustBundle", status.Definitions{Minor: 7, Experimental: true}, false},
 		{"ClusterTrustBundle", status.Definitions{Minor: 7, Experimental: true, TrustBundles: true}, true},
+		{"HTTPRouteExternalAuth", status.Definitions{Minor: 3, Experimental: true}, false},
+		{"HTTPRouteExternalAuth", status.Definitions{Minor: 4, Experimental: true}, true},
+		{"HTTPRouteExternalAuth", status.Definitions{Minor: 7}, false},
 	} {
 		if got := slices.Contains(status.GatewayFeatures(tc.of), tc.feature); got != tc.want {
 			t.Errorf("%s of %+v: %v", tc.feature, tc.of, got)

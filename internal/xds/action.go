@@ -21,6 +21,8 @@ func forward(m *mesh.Mesh, path mesh.PathMatch, r *mesh.Rule) *routev3.RouteActi
 	a := &routev3.RouteAction{
 		Timeout:     durationpb.New(r.Timeout), // 0 means none; absent would mean Envoy's 15 s
 		RetryPolicy: retryPolicy(r.Retry),
+
+		MaxStreamDuration: callDeadline(r.Timeout),
 	}
 	if r.BackendTimeout > 0 {
 		a.RetryPolicy.PerTryTimeout = durationpb.New(r.BackendTimeout)
@@ -246,6 +248,15 @@ func pathFields(c *mesh.PathChange) fields {
 		f["prefix"] = structpb.NewStringValue(*c.Prefix)
 	}
 	return f
+}
+
+// callDeadline lets a gRPC call last as long as its own grpc-timeout says (gRPC over HTTP/2, "Timeout"). Where it is set, Envoy does not
+// look at a route's timeout any more, so a rule that has one goes without.
+func callDeadline(timeout time.Duration) *routev3.RouteAction_MaxStreamDuration {
+	if timeout > 0 {
+		return nil
+	}
+	return &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: noTimeout()} // 0: whatever it says
 }
 
 func noTimeout() *durationpb.Duration { return durationpb.New(time.Duration(0)) }

@@ -42,7 +42,7 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 		case port.L4 != nil:
 			return out.connections(port.L4)
 		default:
-			out.own = port.Persistence
+			out.own = kept(m, port.Persistence)
 		}
 		return out.listener()
 	}
@@ -175,6 +175,8 @@ func allTo(cluster string) *routev3.RouteConfiguration {
 				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
 				Timeout:          noTimeout(),
 				RetryPolicy:      unprocessed(),
+
+				MaxStreamDuration: callDeadline(0),
 			}},
 		}},
 	}}}

@@ -34,14 +34,22 @@ func keepSessions(hcm *hcmv3.HttpConnectionManager) {
 // keepsSessions tells whether a rule of a table does, or one of its backends.
 func keepsSessions(m *mesh.Mesh, table *mesh.RouteTable) bool {
 	return table != nil && slices.ContainsFunc(table.Entries, func(e mesh.Entry) bool {
-		return e.Rule.Persistence != nil || slices.ContainsFunc(e.Rule.Backends, func(b mesh.Backend) bool { return backendPersistence(m, b) != nil })
+		return kept(m, e.Rule.Persistence) != nil || slices.ContainsFunc(e.Rule.Backends, func(b mesh.Backend) bool { return backendPersistence(m, b) != nil })
 	})
+}
+
+// kept is p, but nil where there is no key that sessions could be sealed with: no proxy keeps any then.
+func kept(m *mesh.Mesh, p *mesh.Persistence) *mesh.Persistence {
+	if m.Settings.SessionKey == (mesh.SessionKey{}) {
+		return nil
+	}
+	return p
 }
 
 // backendPersistence is how a valid backend's own sessions are kept; nil for none.
 func backendPersistence(m *mesh.Mesh, b mesh.Backend) *mesh.Persistence {
 	if _, port := servicePort(m, b.Service); port != nil && b.Fail == nil {
-		return port.Persistence
+		return kept(m, port.Persistence)
 	}
 	return nil
 }

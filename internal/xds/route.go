@@ -1,12 +1,14 @@
 package xds
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -53,29 +55,35 @@ func route(m *mesh.Mesh, index int, e mesh.Entry) *routev3.Route {
 		Name:  strconv.Itoa(index),
 		Match: match(e.Match),
 	}
-	md := metadata{}.set(KeyOrigin, origin(e.Rule.Origin))
-	md.set(KeyCORS, corsFields(e.Rule.Filters.CORS))
-	rule, _ := split(e.Rule)
-	changes := headerChanges(rule)
+	rule := hoist(e.Rule)
+	md := metadata{}.set(KeyOrigin, origin(rule.Origin))
+	md.set(KeyCORS, corsFields(rule.Filters.CORS))
+	own, _ := split(rule)
+	changes := headerChanges(own)
 	r.RequestHeadersToAdd, r.RequestHeadersToRemove = changes.requestAdd, changes.requestRemove
 	r.ResponseHeadersToAdd, r.ResponseHeadersToRemove = changes.responseAdd, changes.responseRemove
+	filters := map[string]*anypb.Any{}
 	switch {
-	case e.Rule.Fail != nil:
-		r.Action = directResponse(*e.Rule.Fail)
-		md.set(KeyFail, failure(*e.Rule.Fail))
-	case e.Rule.Filters.Redirect != nil:
-		r.Action = &routev3.Route_Redirect{Redirect: redirect(e.Match.Path, e.Rule.Filters.Redirect)}
-	case totalWeight(e.Rule.Backends) == 0:
+	case rule.Fail != nil:
+		r.Action = directResponse(*rule.Fail)
+		md.set(KeyFail, failure(*rule.Fail))
+	case rule.Filters.Redirect != nil:
+		r.Action = &routev3.Route_Redirect{Redirect: redirect(e.Match.Path, rule.Filters.Redirect)}
+	case totalWeight(rule.Backends) == 0:
 		r.Action = directResponse(noBackends)
 		md.set(KeyFail, failure(noBackends))
 	default:
-		r.Action = &routev3.Route_Route{Route: forward(m, e.Match.Path, e.Rule)}
-		md.set(KeyBackends, backendExtras(e.Rule.Backends))
-		if p := e.Rule.Persistence; p != nil && m.Settings.SessionKey != (mesh.SessionKey{}) {
-			r.TypedPerFilterConfig = statefulFilter(p)
-			md.set(KeyPersistence, sessions(p, ruleKey(m.Settings.SessionKey, e.Rule.Origin)))
+		r.Action = &routev3.Route_Route{Route: forward(m, e.Match.Path, rule)}
+		md.set(KeyBackends, backendExtras(rule.Backends))
+		if p := kept(m, rule.Persistence); p != nil {
+			maps.Copy(filters, statefulFilter(p))
+			md.set(KeyPersistence, sessions(p, ruleKey(m.Settings.SessionKey, rule.Origin)))
 		}
 	}
+	if r.GetDirectResponse() == nil {
+		maps.Copy(filters, externalAuth(m, rule.Filters.ExternalAuth))
+	}
+	r.TypedPerFilterConfig = filters
 	r.Metadata = md.proto()
 	return r
 }

@@ -132,6 +132,64 @@ var ruleCases = map[string]struct {
 			{Cluster: "shop/cart-v2:80", Numerator: 100, Denominator: 100},
 		}},
 	},
+	"filters of the only backend": {
+		from: mesh.Rule{
+			Filters: mesh.Filters{
+				RequestHeaders: &mesh.HeaderChange{Set: []mesh.Header{{Name: "A", Value: "rule"}, {Name: "B", Value: "rule"}}},
+				Rewrite:        &mesh.Rewrite{Hostname: "rule", Path: &mesh.PathChange{Full: text("/rule")}},
+				Mirrors:        []mesh.Mirror{{Backend: to("cart", 0).Service}},
+			},
+			Backends: []mesh.Backend{filtered(mesh.Filters{
+				RequestHeaders:  &mesh.HeaderChange{Set: []mesh.Header{{Name: "A", Value: "backend"}}},
+				ResponseHeaders: &mesh.HeaderChange{Remove: []string{"C"}},
+				Rewrite:         &mesh.Rewrite{Path: &mesh.PathChange{Full: text("/backend")}},
+				Mirrors:         []mesh.Mirror{{Backend: to("cart-v2", 0).Service}},
+			})},
+		},
+		want: config.Action{
+			RequestHeaders:  &config.HeaderChange{Set: []config.Header{{Name: "b", Value: "rule"}, {Name: "a", Value: "backend"}}},
+			ResponseHeaders: &config.HeaderChange{Remove: []string{"c"}},
+			Rewrite:         &config.Rewrite{Hostname: "rule", Path: &config.PathChange{Full: text("/backend")}},
+			Mirrors:         []config.Mirror{{Cluster: "shop/cart:80", Numerator: 100, Denominator: 100}, {Cluster: "shop/cart-v2:80", Numerator: 100, Denominator: 100}},
+			Backends:        oneWant,
+		},
+	},
+	"redirect at the only backend": {
+		from: mesh.Rule{Backends: []mesh.Backend{filtered(mesh.Filters{Redirect: &mesh.Redirect{Status: 301, Hostname: "h"}})}},
+		want: config.Action{Redirect: &config.Redirect{Status: 301, Hostname: "h"}},
+	},
+	"redirect at the only backend, which is never chosen": {
+		from: mesh.Rule{Backends: []mesh.Backend{{Service: one[0].Service, Filters: mesh.Filters{Redirect: &mesh.Redirect{Status: 301, Hostname: "h"}}}}},
+		want: config.Action{Fail: &config.Failure{Status: 500, Reason: "NoBackends", Message: "the rule has no backend with a weight above 0"}},
+	},
+	"external auth over HTTP": {
+		from: mesh.Rule{Backends: one, Filters: mesh.Filters{ExternalAuth: &mesh.ExternalAuth{
+			Server: to("cart-v2", 0).Service, PathPrefix: "/check", RequestHeaders: []string{"cookie", "x-a"}, ResponseHeaders: []string{"x-user"}, MaxBody: 10,
+		}}},
+		want: config.Action{Backends: oneWant, ExternalAuth: &config.ExternalAuth{
+			Cluster: "shop/cart-v2:80", Authority: "cart-v2.shop:80", PathPrefix: "/check", RequestHeaders: []string{"cookie", "x-a"},
+			ResponseHeaders: []string{"x-user"}, MaxBody: 10, Timeout: 5 * time.Second,
+		}},
+	},
+	"external auth over HTTP, before a redirect": {
+		from: mesh.Rule{Filters: mesh.Filters{ExternalAuth: &mesh.ExternalAuth{Server: to("cart-v2", 0).Service}, Redirect: &mesh.Redirect{Status: 302}}},
+		want: config.Action{
+			Redirect:     &config.Redirect{Status: 302},
+			ExternalAuth: &config.ExternalAuth{Cluster: "shop/cart-v2:80", Authority: "cart-v2.shop:80", Timeout: 5 * time.Second},
+		},
+	},
+	"external auth over gRPC": {
+		from: mesh.Rule{Backends: one, Filters: mesh.Filters{ExternalAuth: &mesh.ExternalAuth{GRPC: true, Server: to("cart-v2", 0).Service, MaxBody: 10}}},
+		want: config.Action{Backends: oneWant, ExternalAuth: &config.ExternalAuth{
+			GRPC: true, Cluster: "shop/cart-v2:80", Authority: "cart-v2.shop:80", MaxBody: 10, Timeout: 5 * time.Second,
+		}},
+	},
+	"external auth over gRPC, told a few headers": {
+		from: mesh.Rule{Backends: one, Filters: mesh.Filters{ExternalAuth: &mesh.ExternalAuth{GRPC: true, Server: to("cart-v2", 0).Service, RequestHeaders: []string{"x-a"}}}},
+		want: config.Action{Backends: oneWant, ExternalAuth: &config.ExternalAuth{
+			GRPC: true, Cluster: "shop/cart-v2:80", Authority: "cart-v2.shop:80", RequestHeaders: []string{"x-a"}, Timeout: 5 * time.Second,
+		}},
+	},
 	"backend filters": {
 		from: mesh.Rule{Backends: []mesh.Backend{filtered(mesh.Filters{
 			RequestHeaders:  &mesh.HeaderChange{Add: []mesh.Header{{Name: "A", Value: "1"}}},

@@ -13,7 +13,7 @@ import (
 
 // setTraffic says what a policy wants of all requests to a service port: sessions and a budget for retries.
 func setTraffic(m *mesh.Mesh, c *clusterv3.Cluster, port *mesh.Port, facts fields) {
-	if p := port.Persistence; p != nil && m.Settings.SessionKey != (mesh.SessionKey{}) {
+	if p := kept(m, port.Persistence); p != nil {
 		facts.nested("persistence", sessions(p, clusterKey(m.Settings.SessionKey, c.Name)))
 	}
 	if b := port.RetryBudget; b != nil {

@@ -22,6 +22,7 @@ func decodeForward(m *message, match Match, a *Action, extras *object) {
 		a.Mirrors = append(a.Mirrors, decodeMirror(p))
 	}
 	m.ignore(20) // cluster_not_found_response_code: backends that fail say so in metadata
+	decodeCallDeadline(m.sub(36, "max_stream_duration"))
 	switch {
 	case m.has(1):
 		a.Backends = []Backend{{Cluster: m.text(1, "cluster"), Weight: 1}}
@@ -35,6 +36,14 @@ func decodeForward(m *message, match Match, a *Action, extras *object) {
 		m.fail("has no cluster specifier that this proxy supports")
 	}
 	extras.done()
+	m.done()
+}
+
+// decodeCallDeadline reads a MaxStreamDuration: a gRPC call has the time that its own grpc-timeout gives it, and nothing else has a limit.
+func decodeCallDeadline(m *message) {
+	if limit := m.duration(2, "grpc_timeout_header_max"); limit != 0 {
+		m.fail("field grpc_timeout_header_max is %v: this proxy gives calls the time that they ask for", limit)
+	}
 	m.done()
 }
 
@@ -82,7 +91,7 @@ func decodeBackend(m *message, extra *object) Backend {
 		ResponseHeaders: decodeHeaders(m, 5, 6),
 		Fail:            decodeFailure(extra.object("fail")),
 	}
-	m.statefulSession(10)
+	decodePerFilter(m, 10, nil)
 	if b.Fail != nil {
 		b.Cluster = ""
 	} else if b.Cluster == failCluster || b.Cluster == "" {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// References names what a table sends requests to: the clusters of backends and mirrors, sorted, each once.
+// References names what a table sends requests to: the clusters of backends, mirrors and authorization servers, sorted, each once.
 func (t *RouteTable) References() []string {
 	var names []string
 	mirrors := func(list []Mirror) {
@@ -17,6 +17,9 @@ func (t *RouteTable) References() []string {
 	}
 	for _, e := range t.Entries {
 		mirrors(e.Action.Mirrors)
+		if a := e.Action.ExternalAuth; a != nil {
+			names = append(names, a.Cluster)
+		}
 		for _, b := range e.Action.Backends {
 			if b.Fail == nil {
 				names = append(names, b.Cluster)

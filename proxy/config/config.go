@@ -151,7 +151,8 @@ type ValueMatch struct {
 	Value string
 }
 
-// Action is what happens to a selected request: Fail, else Redirect, else one of Backends by weight.
+// Action is what happens to a selected request: Fail, else what CORS and ExternalAuth answer, else Redirect, else one of Backends by
+// weight.
 type Action struct {
 	Origin          Origin
 	RequestHeaders  *HeaderChange
@@ -164,6 +165,7 @@ type Action struct {
 	BackendTimeout  time.Duration
 	Retry           *Retry // nil: only where it is certain that no backend has seen the request
 	CORS            *CORS
+	ExternalAuth    *ExternalAuth
 	Persistence     *Persistence // nil: each request is on its own
 	Fail            *Failure
 }

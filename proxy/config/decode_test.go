@@ -10,6 +10,9 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -61,6 +64,14 @@ const (
 			"statPrefix": "s", "idleTimeout": "5s", "matcher": {"onNoMatch": {"action": {"name": "route",
 				"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.Route", "cluster": "a"}}}}}}]}`
 	validInbound = `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {"strict": true, "protocols": {"80": "HTTP"}}}}}`
+	validAuth    = `{"name": "x", "virtualHosts": [{"name": "*", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "c"}, "typedPerFilterConfig":
+		{"dev.leno.externalauth": {"@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.CompositePerRoute", "matcher": {"onNoMatch": {"action": {"name": "ask",
+		"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.ExecuteFilterAction", "typedConfig": {"name": "ext_authz",
+		"typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", "statusOnError": {"code": "ServiceUnavailable"},
+			"withRequestBody": {"maxRequestBytes": 10}, "allowedHeaders": {"patterns": [{"exact": "x-a"}]}, "maxDeniedResponseBodyBytes": 65536,
+			"decoderHeaderMutationRules": {"disallowExpression": {"regex": "content-.*|connection|expect|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade"}},
+			"httpService": {"serverUri": {"uri": "http://a", "cluster": "a", "timeout": "5s"}, "pathPrefix": "/check",
+				"authorizationResponse": {"allowedUpstreamHeaders": {"patterns": [{"safeRegex": {"regex": "[^:].*"}}]}}}}}}}}}}}}]}]}`
 	validCluster = `{"name": "x", "type": "EDS", "lbPolicy": "LEAST_REQUEST"}`
 	validEDS     = `{"clusterName": "x", "endpoints": [{"lbEndpoints": [{"endpoint": {"address": {"socketAddress": {"address": "10.0.0.1", "portValue": 80}}}}]}]}`
 	validSecret  = `{"name": "x", "validationContext": {"trustedCa": {"inlineBytes": "UEVN"}}}`
@@ -102,7 +113,7 @@ func encode(t testing.TB, typeURL, json string) []byte {
 func TestValidResources(t *testing.T) {
 	for json, typeURL := range map[string]string{
 		validListener: config.ListenerType, validSNI: config.ListenerType, validWeighted: config.ListenerType, validCluster: config.ClusterType, validEDS: config.EndpointType,
-		validSecret: config.SecretType, action(""): config.RouteType,
+		validSecret: config.SecretType, action(""): config.RouteType, validAuth: config.RouteType,
 	} {
 		if _, err := config.Decode(typeURL, "x", "1", encode(t, typeURL, json)); err != nil {
 			t.Errorf("%v", err)
@@ -212,11 +223,31 @@ func TestRefusals(t *testing.T) {
 		{R, match(`"prefix": "/", "headers": [{"name": ":scheme", "stringMatch": {"exact": "b"}}]`), `does not match :scheme`},
 		{R, action(`, "timeout": "-1s"`), `timeout is negative`},
 		{R, action(`, "timeout": "999999999s"`), `longer than a year`},
+		{R, action(`, "maxStreamDuration": {"grpcTimeoutHeaderMax": "5s"}`), `max_stream_duration: field grpc_timeout_header_max is 5s`},
+		{R, action(`, "maxStreamDuration": {"maxStreamDuration": "5s"}`), `max_stream_duration: field number 1`},
 		{R, action(`, "retryPolicy": {"retryOn": "5xx"}`), `retry_policy: field retry_on is "5xx"`},
 		{R, action(`, "hashPolicy": [{"header": {"headerName": "a"}}]`), `field number 15`},
 		{R, action(`, "regexRewrite": {"pattern": {"regex": "a"}, "substitution": "b"}`), `regex_rewrite is not one`},
 		{R, action(`, "requestMirrorPolicies": [{"cluster": "m"}]`), `disable_shadow_host_suffix_append is not set`},
 		{R, routes(`{"match": {"prefix": "/"}, "route": {}}`), `no cluster specifier`},
+		{L, change(validListener, `"rds": {`, `"httpFilters": [{"name": "other", "disabled": true, "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite"}}], "rds": {`), `http_filters[0]: is a "envoy.extensions.filters.http.composite.v3.Composite"`},
+		{L, change(validListener, `"rds": {`, `"httpFilters": [{"name": "dev.leno.externalauth", "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite"}}], "rds": {`), `http_filters[0]: is a "envoy.extensions.filters.http.composite.v3.Composite"`},
+		{L, change(validListener, `"rds": {`, `"httpFilters": [{"name": "dev.leno.externalauth", "disabled": true, "typedConfig": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}], "rds": {`), `http_filters[0]: is a "envoy.extensions.filters.http.router.v3.Router"`},
+		{R, change(validAuth, `"dev.leno.externalauth"`, `"other"`), `typed_per_filter_config[0]: is "other"`},
+		{R, change(validAuth, `"matcher": {"onNoMatch"`, `"matcher": {"matcherTree": {}, "onNoMatch"`), `matcher: field number 2`},
+		{R, change(validAuth, `ExecuteFilterAction", "typedConfig"`, `ExecuteFilterAction", "samplePercent": {}, "typedConfig"`), `action.typed_config: field number 3`},
+		{R, change(validAuth, `"cluster": "a"`, `"cluster": ""`), `names no cluster to ask`},
+		{R, change(validAuth, `, "timeout": "5s"`, ``), `no time for the answer`},
+		{R, change(validAuth, `"withRequestBody": {"maxRequestBytes": 10}`, `"withRequestBody": {"maxRequestBytes": 10, "allowPartialMessage": true}`), `with_request_body: field number 2`},
+		{R, change(validAuth, `"maxRequestBytes": 10`, `"maxRequestBytes": 4000000000`), `max_request_bytes 4000000000 is not supported`},
+		{R, change(validAuth, `"exact": "x-a"`, `"exact": "X-A"`), `allowed_headers.patterns[0]: field exact is "X-A"`},
+		{R, change(validAuth, `"exact": "x-a"`, `"prefix": "x-a"`), `field exact is ""`},
+		{R, change(validAuth, `[^:].*`, `.*`), `field safe_regex is ".*"`},
+		{R, change(validAuth, `content-.*|`, ``), `disallow_expression is "connection`},
+		{R, change(validAuth, `ServiceUnavailable`, `Forbidden`), `status_on_error is 403`},
+		{R, change(validAuth, `65536`, `1`), `max_denied_response_body_bytes is 1`},
+		{R, change(validAuth, `"pathPrefix": "/check"`, `"pathPrefix": "check"`), `path_prefix is "check"`},
+		{R, change(validAuth, `"statusOnError"`, `"failureModeAllow": true, "statusOnError"`), `field number 2`},
 		{R, extra(`{"fault": {}}`), `dev.leno.backends.0 has "fault"`},
 		{R, extra(`{"fail": {"status": 200}}`), `status 200 is not that of a failure`},
 		{R, extra(`{"redirect": {"port": 1.5}}`), `port is not a whole number`},
@@ -276,7 +307,8 @@ func TestHTTPVersions(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	table := &config.RouteTable{Entries: []config.Entry{{Action: &config.Action{
-		Backends: []config.Backend{{Cluster: "b"}, {Fail: &config.Failure{}}, {Cluster: "a", Mirrors: []config.Mirror{{Cluster: "m"}}}},
+		Backends:     []config.Backend{{Cluster: "b"}, {Fail: &config.Failure{}}, {Cluster: "a", Mirrors: []config.Mirror{{Cluster: "m"}}}},
+		ExternalAuth: &config.ExternalAuth{Cluster: "b"},
 	}}}}
 	c := &config.Config{Routes: map[string]*config.RouteTable{"r": table}, Clusters: map[string]*config.Cluster{"a": {}, "b": {}}}
 	if err := config.Check(c); err == nil || !strings.Contains(err.Error(), `"m"`) {

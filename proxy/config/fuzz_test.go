@@ -30,6 +30,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(0), "gateway/443", encode(f, config.ListenerType, validPort))
 	f.Add(uint8(0), "gateway/80", encode(f, config.ListenerType, validPlainPort))
 	f.Add(uint8(1), "x", encode(f, config.RouteType, validHosts))
+	f.Add(uint8(1), "x", encode(f, config.RouteType, validAuth))
 	f.Add(uint8(2), "x", encode(f, config.ClusterType, validTLSCluster))
 	f.Add(uint8(1), "x", encode(f, config.RouteType, validPersistent))
 	f.Add(uint8(2), "x", encode(f, config.ClusterType, validTraffic))
@@ -52,6 +53,7 @@ func mutated(t testing.TB) (types, names []string, bodies [][]byte) {
 	}
 	add(config.ListenerType, "gateway/443", validPort)
 	add(config.RouteType, "x", validHosts)
+	add(config.RouteType, "x", validAuth)
 	add(config.ClusterType, "x", validTLSCluster)
 	add(config.RouteType, "x", validPersistent)
 	add(config.ClusterType, "x", validTraffic)

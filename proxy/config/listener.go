@@ -114,7 +114,12 @@ func decodeManager(m *message, l *Listener) {
 		35, // common_http_protocol_options
 	)
 	for _, f := range m.subs(5, "http_filters") {
-		if f.text(1, "name") == statefulSession {
+		switch name := f.text(1, "name"); {
+		case name == externalAuthName && f.has(7):
+			f.ignore(7) // disabled: routes enable it
+			f.typed(4, composite).done()
+			continue
+		case name == statefulSession:
 			f.typed(4, statefulSessionFilter).done() // which routes keep sessions they say themselves
 			continue
 		}

@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"math"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Persistence is how a client stays at the endpoint that it was sent to first.
@@ -39,18 +37,6 @@ const (
 	statefulSessionFilter = "envoy.extensions.filters.http.stateful_session.v3.StatefulSession"
 	statefulSessionRoute  = "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"
 )
-
-// statefulSession reads a typed_per_filter_config: what it says in Envoy's words stands in metadata.
-func (m *message) statefulSession(number protowire.Number) {
-	for _, entry := range m.subs(number, "typed_per_filter_config") {
-		name := entry.text(1, "key")
-		kind, _ := entry.anything(2, "value")
-		if name != statefulSession || kind != statefulSessionRoute {
-			entry.fail("is %q of type %q, which this proxy does not support", name, kind)
-		}
-		entry.done()
-	}
-}
 
 // decodePersistence reads {cookie, path, permanent} or {header}, {timeout, key}; nil from nil.
 func decodePersistence(o *object) *Persistence {

@@ -49,6 +49,10 @@ func TestPersistence(t *testing.T) {
 		sessionKey:                     {`AQ==`, "key is not 32 octets"},
 		`"key"`:                        {`"sameSite": "Lax", "key"`, `has "sameSite"`},
 		`"envoy.filters.http.stateful`: {`"envoy.filters.http.other`, `is "envoy.filters.http.other_session"`},
+		`"weight": 1, "typedPerFilterConfig": {"envoy.filters.http.stateful_session": {"@type": "type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"`: {
+			`"weight": 1, "typedPerFilterConfig": {"dev.leno.externalauth": {"@type": "type.googleapis.com/envoy.extensions.filters.http.composite.v3.CompositePerRoute"`,
+			`weighted_clusters.clusters[0].typed_per_filter_config[0]: is "dev.leno.externalauth"`,
+		},
 		`StatefulSessionPerRoute"}}}]`: {`StatefulSession"}}}]`, "weighted_clusters.clusters[0].typed_per_filter_config[0]: is"},
 	} {
 		if !strings.Contains(validPersistent, old) {

@@ -75,7 +75,7 @@ func decodeRoute(m *message) Entry {
 	a.Origin = md.origin()
 	a.CORS = decodeCORS(md[keyCORS])
 	a.Persistence = decodePersistence(md[keyPersistence])
-	m.statefulSession(13)
+	decodePerFilter(m, 13, &a.ExternalAuth)
 	a.RequestHeaders = decodeHeaders(m, 9, 12)
 	a.ResponseHeaders = decodeHeaders(m, 10, 11)
 	switch {

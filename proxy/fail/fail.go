@@ -38,6 +38,8 @@ const (
 	NoHello
 	NoServerName
 	NoCertificate
+	AuthDenied
+	AuthFailed
 	RetryBudget
 	kinds
 )
@@ -76,6 +78,8 @@ var table = [kinds]Entry{
 	NoHello:          {0, "no_client_hello", "the connection does not begin with TLS"},
 	NoServerName:     {0, "no_server_name", "no rule takes the server name"},
 	NoCertificate:    {0, "no_certificate", "the listener has no certificate"},
+	AuthDenied:       {403, "auth_denied", "the authorization server does not allow the request"},
+	AuthFailed:       {503, "auth_failed", "the authorization server has not decided about the request"},
 	RetryBudget:      {503, "retry_budget", "the budget for retries to the backend is spent"},
 }
 

@@ -60,7 +60,8 @@ type call struct {
 	attempts int
 	retries  uint32 // attempts that the rule's retry made
 	mirrors  []*plan.Cluster
-	tee      bool // the body is kept in sent for mirrors, too
+	tee      bool     // the body is kept in sent for mirrors, too
+	asking   *pending // an authorization server has not decided yet; nil: none is asked
 
 	dest     *plan.Destination
 	rule     *plan.Rule
@@ -152,6 +153,7 @@ func (x *call) clear() {
 	x.replay, x.tee, x.attempts, x.retries, x.interims = false, false, 0, 0, 0
 	clear(x.mirrors)
 	x.mirrors = x.mirrors[:0]
+	x.asking = nil
 	x.dest, x.rule, x.backend, x.layers, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil, nil
 	x.stay = stay{}
 	x.rec = telemetry.Request{}
@@ -274,8 +276,9 @@ func (x *call) noteEndpoint(e *lb.Endpoint) {
 	}
 }
 
-// drop tells the backend that nobody waits for its answer any more.
+// drop tells the backend, or who decides whether it may be asked, that nobody waits for its answer any more.
 func (x *call) drop(code http2.Code) {
+	x.forget()
 	if x.up != nil {
 		x.up.Reset(x.upID, code)
 		x.up = nil

@@ -60,17 +60,32 @@ func (x *call) route() {
 		return
 	}
 	x.backend, x.layers, x.stay = to.backend, to.response, to.stay
-	switch {
-	case to.fail != nil:
-		x.answerConfigured(to.fail)
-		return
-	case to.preflight != nil:
+	if to.preflight != nil {
 		x.resp.Reset()
 		to.preflight.Preflight(&x.resp)
 		x.answer(noContent, nil)
 		return
+	}
+	if to.fail == nil && to.redirect == nil {
+		x.replay = true
+		x.cluster = to.cluster
+		x.drawMirrors()
+	}
+	if x.rule != nil && x.rule.ExternalAuth != nil {
+		x.authorize(to)
+		return
+	}
+	x.carryOut(to)
+}
+
+// carryOut does what was decided about a request that may pass.
+func (x *call) carryOut(to decision) {
+	switch {
+	case to.fail != nil:
+		x.answerConfigured(to.fail)
+		return
 	case to.redirect != nil:
-		x.answerRedirect(to.redirect, to.response)
+		x.answerRedirect(to.redirect, x.layers)
 		return
 	}
 	if x.backend != nil {
@@ -78,8 +93,6 @@ func (x *call) route() {
 			l.Request(&x.req)
 		}
 	}
-	x.replay = true
-	x.cluster = to.cluster
 	if x.cluster == nil {
 		x.fail(&fail.Error{Kind: fail.NoEndpoints, Detail: "the destination is not known yet"})
 		return
@@ -87,7 +100,6 @@ func (x *call) route() {
 	if x.cluster.Budget != nil {
 		x.cluster.Budget.Request(x.rec.Start)
 	}
-	x.drawMirrors()
 	if x.whole {
 		x.sendMirrors()
 	}
@@ -161,13 +173,16 @@ func (f *fromClient) Data(token uint32, p []byte, end bool) {
 		x.fail(&fail.Error{Kind: fail.BodyTooLarge, Detail: x.bodyLimit()})
 		return
 	}
-	if end {
+	if end && x.asking == nil {
 		x.sendMirrors()
 	}
 	if x.up == nil || !x.toBackend.empty() {
 		x.toBackend.add(p)
-		if x.plain != nil {
+		switch {
+		case x.plain != nil:
 			x.plain.wake()
+		case x.asking != nil:
+			x.hold(len(p))
 		}
 		return
 	}
@@ -188,6 +203,10 @@ func (f *fromClient) Trailers(token uint32, fields msg.Fields) {
 	defer x.leave()
 	x.whole = true
 	x.trailers = keepFields(x.trailers, fields)
+	if x.asking != nil {
+		x.hold(0)
+		return
+	}
 	x.sendMirrors()
 	switch {
 	case x.up != nil:

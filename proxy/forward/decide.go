@@ -66,8 +66,9 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 		return to, nil
 	}
 	b := rule.Choose(random)
-	if to.stay.policy = rule.Persistence; rule.Persistence != nil {
-		if place, ok := rule.Persistence.Find(req, time.Now()); ok {
+	if p := rule.Persistence; p != nil && p.Covers(req) {
+		to.stay.policy = p
+		if place, ok := p.Find(req, time.Now()); ok {
 			if at := d.At(rule, place); at != nil {
 				b, to.stay.place = at, place
 			}
@@ -87,11 +88,15 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 
 // atCluster finds the session that a request has at its cluster, where no rule keeps sessions.
 func (to *decision) atCluster(req *msg.Request) {
-	if to.cluster == nil || to.cluster.Persistence == nil || to.stay.policy != nil {
+	if to.cluster == nil || to.rule != nil && to.rule.Persistence != nil {
 		return
 	}
-	to.stay.policy = to.cluster.Persistence
-	if place, ok := to.stay.policy.Find(req, time.Now()); ok {
+	p := to.cluster.Persistence
+	if p == nil || !p.Covers(req) {
+		return
+	}
+	to.stay.policy = p
+	if place, ok := p.Find(req, time.Now()); ok {
 		to.stay.place = place
 	}
 }

@@ -33,6 +33,7 @@ type exchange struct {
 	rule     *plan.Rule
 	backend  *plan.Backend
 	layers   []layer.Response // that change the answer
+	held     []byte           // the request body, where an authorization server was told it
 	stay     stay
 	endpoint *lb.Endpoint
 	conn     *pool.Conn
@@ -98,7 +99,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.retries, x.interim, x.budget, x.stay = 0, false, nil, stay{}
+	x.retries, x.held, x.interim, x.budget, x.stay = 0, nil, false, nil, stay{}
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil
@@ -163,14 +164,21 @@ func (s *session) handle(d *plan.Destination) error {
 	switch {
 	case err != nil:
 		return err
-	case to.fail != nil:
-		return s.answerConfigured(to.fail)
 	case to.preflight != nil:
 		x.resp.Reset()
 		to.preflight.Preflight(&x.resp)
 		return s.answer(noContent, nil)
+	}
+	if x.rule != nil && x.rule.ExternalAuth != nil {
+		if answered, err := s.authorize(x.rule.ExternalAuth); answered || err != nil {
+			return err
+		}
+	}
+	switch {
+	case to.fail != nil:
+		return s.answerConfigured(to.fail)
 	case to.redirect != nil:
-		return s.answerRedirect(to.redirect, to.response)
+		return s.answerRedirect(to.redirect, x.layers)
 	}
 	if x.backend != nil {
 		for _, l := range x.backend.Request {

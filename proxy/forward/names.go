@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/plan"
@@ -14,26 +15,34 @@ func (s *Server) pending(c *plan.Cluster) <-chan struct{} {
 	return s.opts.Pending(c.Config.DNS.Host)
 }
 
-// known is c as it is when the first addresses of its name are here, or it is clear that there will be none.
+// known is c as it is when the first addresses of its name are here, it is clear that there will be none, or ctx ends.
+func (s *Server) known(ctx context.Context, who Conn, c *plan.Cluster) *plan.Cluster {
+	if !c.Unresolved() {
+		return c
+	}
+	if pending := s.pending(c); pending != nil {
+		select {
+		case <-pending:
+		case <-ctx.Done():
+		}
+	}
+	return newest(who, c)
+}
+
+// known is the same for as long as the exchange may take.
 func (s *session) known(c *plan.Cluster) *plan.Cluster {
 	if !c.Unresolved() {
 		return c
 	}
-	if pending := s.srv.pending(c); pending != nil {
-		var late <-chan time.Time
-		if until := s.x.until; !until.IsZero() {
-			timer := time.NewTimer(time.Until(until))
-			defer timer.Stop()
-			late = timer.C
-		}
-		select {
-		case <-pending:
-		case <-late:
-		case <-s.ctx.Done():
-		}
-		s.x.now = time.Now()
+	ctx := s.ctx
+	if !s.x.until.IsZero() {
+		limited, cancel := context.WithDeadline(ctx, s.x.until)
+		defer cancel()
+		ctx = limited
 	}
-	return newest(s.c, c)
+	c = s.srv.known(ctx, s.c, c)
+	s.x.now = time.Now()
+	return c
 }
 
 // startAttempts makes the first attempt, when its cluster is known.

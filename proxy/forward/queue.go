@@ -38,6 +38,18 @@ func (q *queue) first() []byte {
 	return q.pieces[0][q.at:]
 }
 
+// all is a copy of what is there.
+func (q *queue) all() []byte {
+	out := make([]byte, 0, q.size)
+	for i, b := range q.pieces {
+		if i == 0 {
+			b = b[q.at:]
+		}
+		out = append(out, b...)
+	}
+	return out
+}
+
 // only tells that first is all there is.
 func (q *queue) only() bool { return len(q.pieces) <= 1 }
 

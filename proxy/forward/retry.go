@@ -144,8 +144,7 @@ func (s *session) gather(b []byte) ([]byte, error) {
 
 // unread ends an exchange whose request did not come as a whole.
 func (s *session) unread(kind fail.Kind, err error) error {
-	s.x.req.Close = true
-	return &fail.Error{Kind: kind, Err: err}
+	return s.unreadError(&fail.Error{Kind: kind, Err: err})
 }
 
 // mayRetry is the same for a call.

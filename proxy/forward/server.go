@@ -57,6 +57,8 @@ type Options struct {
 	Pending func(host string) <-chan struct{}
 	// Flood is told of HTTP/2 connections, and of stalled streams, that a defence ended; optional.
 	Flood func(d telemetry.Direction, reason string)
+	// Authorized is told of each question to an authorization server; optional.
+	Authorized func(d telemetry.Direction, server, outcome string, took time.Duration)
 
 	Idle        time.Duration
 	Header      time.Duration

@@ -60,6 +60,9 @@ func (s *session) refusedBehind() error {
 func (s *session) forward(c *plan.Cluster) error {
 	x := s.x
 	x.out = http1.AppendRequest(x.out[:0], &x.req)
+	if x.held != nil {
+		x.out = x.appendHeld(x.out)
+	}
 	out, n, err := x.body.take(&x.in, x.out, false)
 	x.out = out
 	x.rec.BytesIn += int64(n)

@@ -47,7 +47,7 @@ func (s *session) forward2(c *plan.Cluster) error {
 		}
 		refused, err := s.attempt2(e, first, accept)
 		e.Done()
-		if err == nil || x.pump.used || x.headSent {
+		if err == nil || x.pump.used || x.heard {
 			return err
 		}
 		c = newest(s.c, c)
@@ -68,6 +68,7 @@ func (s *session) forward2(c *plan.Cluster) error {
 func (s *session) attempt2(e *lb.Endpoint, first, accept []byte) (refused bool, err error) {
 	x := s.x
 	x.destination(e)
+	x.heard = false
 	empty := x.body.done && len(first) == 0 && len(x.body.chunks.Trailers) == 0
 	a, err := s.ask(e, empty && x.req.Upgrade == nil)
 	if err != nil {
@@ -110,7 +111,7 @@ func (s *session) attempt2(e *lb.Endpoint, first, accept []byte) (refused bool, 
 // firstBody takes what is here of the request body. Where that is all of it, it can be sent again, and mirrored.
 func (s *session) firstBody() ([]byte, error) {
 	x := s.x
-	var first []byte
+	first := x.held
 	if !x.body.done {
 		view, n, err := x.body.raw(&x.in)
 		x.rec.BytesIn += int64(n)
@@ -259,7 +260,7 @@ func (s *session) answer2(a *asked, accept []byte) error {
 	x.rec.Code = resp.Status
 	x.resp = *resp
 	x.out = http1.AppendResponse(x.out[:0], &x.resp, x.req.Minor == 0)
-	x.headSent = true
+	x.headSent, x.heard = true, true
 	return s.relay2(a)
 }
 
@@ -333,6 +334,8 @@ func (s *session) relay2(a *asked) error {
 		out, done, failure := a.take(piece[:0], largeBuffer)
 		piece = out
 		if failure != nil {
+			// Where the head has not left yet, the client can still be told.
+			x.headSent = len(x.out) == 0
 			return failure
 		}
 		x.rec.BytesOut += int64(len(piece))

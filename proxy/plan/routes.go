@@ -4,6 +4,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/config"
 	"github.com/leno-mesh/leno/proxy/layer"
 	"github.com/leno-mesh/leno/proxy/layer/cors"
+	"github.com/leno-mesh/leno/proxy/layer/externalauth"
 	"github.com/leno-mesh/leno/proxy/layer/headers"
 	"github.com/leno-mesh/leno/proxy/layer/mirror"
 	"github.com/leno-mesh/leno/proxy/layer/persistence"
@@ -23,6 +24,8 @@ type Routes struct {
 type Rule struct {
 	Action *config.Action
 	CORS   *cors.Policy // nil: none
+	// ExternalAuth is asked before anything else is done; nil: nobody is.
+	ExternalAuth *externalauth.Policy
 	// Persistence keeps clients at an endpoint; nil: each request is on its own.
 	Persistence *persistence.Policy
 
@@ -156,8 +159,10 @@ func newRule(a *config.Action, matched string) *Rule {
 	if a == nil {
 		a = &config.Action{Fail: &config.Failure{Status: 500, Reason: "the entry has no action"}}
 	}
-	r := &Rule{Action: a, CORS: cors.Compile(a.CORS), Redirect: redirect.Compile(a.Redirect, matched), Backends: make([]Backend, len(a.Backends))}
-	r.Persistence = persistence.Compile(a.Persistence)
+	r := &Rule{
+		Action: a, CORS: cors.Compile(a.CORS), ExternalAuth: externalauth.Compile(a.ExternalAuth), Persistence: persistence.Compile(a.Persistence),
+		Redirect: redirect.Compile(a.Redirect, matched), Backends: make([]Backend, len(a.Backends)),
+	}
 	weights := make([]uint32, len(a.Backends))
 	for i := range a.Backends {
 		r.Backends[i] = compose(a, &a.Backends[i], matched)

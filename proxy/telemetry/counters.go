@@ -23,6 +23,7 @@ type Counters struct {
 	waited         *prometheus.CounterVec
 	refused        *prometheus.CounterVec
 	floods         *prometheus.CounterVec
+	authorized     *prometheus.HistogramVec
 	// Datagrams are about what a gateway relays of them.
 	Datagrams *Datagrams
 }
@@ -34,14 +35,19 @@ func NewCounters(registry prometheus.Registerer) *Counters {
 		registry.MustRegister(c)
 		return c
 	}
+	authorized := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "leno_external_auth_duration_seconds", Help: "Time that authorization servers took, by what they said (allowed, denied) or failed to.", Buckets: durationBuckets,
+	}, []string{"direction", "server", "outcome"})
+	registry.MustRegister(authorized)
 	return &Counters{
-		opened:    vec("leno_connections_opened_total", "Connections accepted.", "direction"),
-		closed:    vec("leno_connections_closed_total", "Connections that have ended.", "direction"),
-		verdicts:  vec("leno_detections_total", "What the first bytes of connections looked like.", "direction", "verdict"),
-		waited:    vec("leno_detection_wait_seconds_total", "Time spent waiting for first bytes.", "direction", "verdict"),
-		refused:   vec("leno_connections_refused_total", "Connections refused by policy, or because their peer proved no identity.", "direction", "reason"),
-		floods:    vec("leno_http2_floods_total", "HTTP/2 connections that a defence ended: floods, slow peers, PING without answer; and streams (stalled_stream) whose peer kept its window closed.", "side", "reason"),
-		Datagrams: newDatagrams(registry, vec),
+		authorized: authorized,
+		opened:     vec("leno_connections_opened_total", "Connections accepted.", "direction"),
+		closed:     vec("leno_connections_closed_total", "Connections that have ended.", "direction"),
+		verdicts:   vec("leno_detections_total", "What the first bytes of connections looked like.", "direction", "verdict"),
+		waited:     vec("leno_detection_wait_seconds_total", "Time spent waiting for first bytes.", "direction", "verdict"),
+		refused:    vec("leno_connections_refused_total", "Connections refused by policy, or because their peer proved no identity.", "direction", "reason"),
+		floods:     vec("leno_http2_floods_total", "HTTP/2 connections that a defence ended: floods, slow peers, PING without answer; and streams (stalled_stream) whose peer kept its window closed.", "side", "reason"),
+		Datagrams:  newDatagrams(registry, vec),
 	}
 }
 
@@ -64,6 +70,11 @@ func (c *Counters) Refused(d Direction, reason string) {
 
 // Flooded counts an HTTP/2 connection that a defence ended; side is a direction for clients, "upstream" for backends.
 func (c *Counters) Flooded(side, reason string) { c.floods.WithLabelValues(side, reason).Inc() }
+
+// Authorized counts a question to an authorization server, which is one of those that routes name.
+func (c *Counters) Authorized(d Direction, server, outcome string, took time.Duration) {
+	c.authorized.WithLabelValues(string(d), server, outcome).Observe(took.Seconds())
+}
 
 // RegisterHealth adds the proxy's own state, and that of its process.
 func RegisterHealth(registry prometheus.Registerer, h Health) {

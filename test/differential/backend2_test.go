@@ -44,7 +44,7 @@ func (b *backends) serve2(conn net.Conn, in *bufio.Reader, service string) {
 		switch f := f.(type) {
 		case *http2.MetaHeadersFrame:
 			if s == nil {
-				s = &served2{b: b, c: c, id: id, service: service, request: headOf(f)}
+				s = &served2{b: b, c: c, id: id, service: service, endpoint: conn.LocalAddr().String(), request: headOf(f)}
 				streams[id] = s
 				s.begin(f.StreamEnded())
 			} else {
@@ -65,11 +65,12 @@ func (b *backends) serve2(conn net.Conn, in *bufio.Reader, service string) {
 
 // served2 is one request as its backend answers it in HTTP/2. What is not marked otherwise belongs to the reader of the connection.
 type served2 struct {
-	b       *backends
-	c       *conn2
-	id      uint32
-	service string
-	request *message // not changed any more once an answer has begun
+	b        *backends
+	c        *conn2
+	id       uint32
+	service  string
+	endpoint string
+	request  *message // not changed any more once an answer has begun
 
 	complete bool     // the request has ended
 	began    bool     // the answer has begun
@@ -133,7 +134,7 @@ func (s *served2) answer(cut bool) {
 	default:
 		s.request.framing = "frames"
 	}
-	s.b.add(seen{s.service, *s.request, cut})
+	s.b.add(seen{s.service, s.endpoint, *s.request, cut})
 	if cut {
 		return
 	}

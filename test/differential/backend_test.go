@@ -15,7 +15,8 @@ import (
 
 // seen is what a backend got of one request.
 type seen struct {
-	service string // namespace/service whose endpoint it is
+	service  string // namespace/service whose endpoint it is
+	endpoint string // address of that
 	message
 	cut bool // the body ended before its end
 }
@@ -40,6 +41,10 @@ func (b *backends) listen(service string) netip.AddrPort {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { listener.Close() })
+	if isAuthorizer(service) {
+		b.authorize(listener, service)
+		return listener.Addr().(*net.TCPAddr).AddrPort()
+	}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -137,12 +142,12 @@ func (b *backends) serve(conn net.Conn, service string) {
 		}
 		if !early {
 			cut := readBody(in, m, false) != nil
-			b.add(seen{service, *m, cut})
+			b.add(seen{service, conn.LocalAddr().String(), *m, cut})
 			if cut {
 				return
 			}
 		} else {
-			b.add(seen{service, *m, false})
+			b.add(seen{service, conn.LocalAddr().String(), *m, false})
 		}
 		if !x.answer() {
 			return

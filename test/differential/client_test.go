@@ -30,6 +30,8 @@ type request struct {
 	malformed bool
 	// share is how many times the request is sent to compare how backends share the load; 0: once.
 	share int
+	// session tells to begin a session by it, and to go on with that.
+	session bool
 }
 
 // outcome is what became of a request.

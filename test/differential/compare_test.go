@@ -72,7 +72,7 @@ func (o *outcome) facts(r *request) map[string]string {
 	}
 	put("backends", strings.Join(services, ", "))
 	for i, s := range o.seen {
-		s.facts(fmt.Sprintf("request %d ", i), func(name, value string) {
+		s.facts(r, fmt.Sprintf("request %d ", i), func(name, value string) {
 			// Envoy adds its own address to the copies that mirrors get; Leno sends the same request.
 			if r.to.copies == 0 || !strings.HasSuffix(name, " x-forwarded-for") {
 				put(name, value)
@@ -92,7 +92,7 @@ func (o *outcome) answerFacts(r *request, put func(name, value string)) {
 	if o.answer == nil {
 		return
 	}
-	values := joined(o.answer.fields)
+	values := joined(r.to.sessions.hidden(o.answer.fields))
 	own := values["x-backend"] == ""
 	if own && o.status >= 400 {
 		// A failure that a proxy tells of. Envoy has the route's filters change it; Leno leaves that to answers of backends
@@ -113,9 +113,9 @@ func (o *outcome) answerFacts(r *request, put func(name, value string)) {
 	put("trailers", lines(o.answer.trailers))
 }
 
-func (s *seen) facts(prefix string, put func(name, value string)) {
+func (s *seen) facts(r *request, prefix string, put func(name, value string)) {
 	put(prefix+"line", s.start)
-	for name, value := range joined(s.fields) {
+	for name, value := range joined(r.to.sessions.hidden(s.fields)) {
 		if ignored["request"][name] == "" {
 			put(prefix+"field "+name, "<"+value+">")
 		}

@@ -68,6 +68,9 @@ func wildcard(u *union) map[string][]string {
 	for sp := range maps.Keys(u.mesh.Endpoints) {
 		clusters = append(clusters, xds.ClusterName(sp))
 	}
+	for sp := range maps.Values(u.outside) {
+		clusters = append(clusters, xds.ClusterName(sp))
+	}
 	slices.Sort(clusters)
 	return map[string][]string{xds.ListenerType: listeners, xds.ClusterType: clusters}
 }

@@ -81,9 +81,14 @@ func TestDifferential(t *testing.T) {
 
 func all(u *union, seed uint64) []*request {
 	var routes []*request
+	u.nameSessions()
 	for _, d := range u.destinations {
-		if d.table != nil && !isRandom(d) {
-			routes = append(routes, requests(d)...)
+		switch {
+		case d.table == nil && len(d.sessions) > 0:
+			c := call{method: "GET", path: "/", host: d.port.Name.Name}
+			routes = append(routes, &request{name: d.name + "/session", to: d, raw: c.raw(), session: true})
+		case d.table != nil && !isRandom(d):
+			routes = append(routes, u.requests(d)...)
 		}
 	}
 	routes = alsoHTTP2(append(routes, randomRequests(u, seed)...), seed)
@@ -142,8 +147,11 @@ func refusals(t testing.TB, p *plane) {
 
 // compare sends a request over both planes.
 func (p *planes) compare(r *request) []difference {
-	if r.share > 0 {
+	switch {
+	case r.share > 0:
 		return p.compareShares(r)
+	case r.session:
+		return p.compareSessions(r)
 	}
 	leno := p.send(p.leno[r.to.address], r, 0, mirrored)
 	envoy := p.send(p.envoy[r.to.address], r, len(leno.seen), mirrored)
@@ -156,11 +164,25 @@ func (p *planes) compare(r *request) []difference {
 	if len(differences) == 0 || !r.to.spread {
 		return differences
 	}
-	// Weights may have chosen differently: compare outcomes that chose alike.
-	for range 60 {
-		if chosen(&leno) == chosen(&envoy) {
-			break
+	return p.compareAlike(r, leno, envoy)
+}
+
+// draws are how often a request is sent, at most, until both planes have sent it the same way.
+const draws = 60
+
+// compareAlike compares outcomes that weights have sent the same way. Both planes draw, since one way may be rare.
+func (p *planes) compareAlike(r *request, leno, envoy outcome) []difference {
+	ofLeno, ofEnvoy := map[string]outcome{}, map[string]outcome{}
+	for range draws {
+		l, e := chosen(&leno), chosen(&envoy)
+		ofLeno[l], ofEnvoy[e] = leno, envoy
+		if alike, found := ofEnvoy[l]; found {
+			return compare(r, &leno, &alike)
 		}
+		if alike, found := ofLeno[e]; found {
+			return compare(r, &alike, &envoy)
+		}
+		leno = p.send(p.leno[r.to.address], r, 0, mirrored)
 		envoy = p.send(p.envoy[r.to.address], r, 0, mirrored)
 	}
 	return compare(r, &leno, &envoy)

@@ -7,5 +7,8 @@
 //
 // The resources come from the project's own translation, through its own server, over delta ADS. On the way to Envoy two
 // things are changed (see relay): the server serves no wildcard, so the names that Envoy means by it are filled in; and
-// outbound listeners are bound to a port of 127.0.0.1, since nothing redirects connections to them here.
+// outbound listeners are bound to a port of 127.0.0.1, since nothing redirects connections to them here. XBackends are on this
+// machine, without TLS.
+//
+// What clients carry of their sessions is each plane's own; whether and how it is told, and where it leads, is compared.
 package differential

@@ -48,11 +48,18 @@ type variant struct {
 
 // requests makes the requests for a destination: for each entry of its table one that meets the match, and those that miss it
 // or meet it by a little.
-func requests(d *destination) []*request {
+func (u *union) requests(d *destination) []*request {
 	var out []*request
 	known := map[string]bool{}
 	for i, e := range d.table.Entries {
-		for n, v := range variants(e.Match, d.port.Name.Name) {
+		list := variants(e.Match, d.port.Name.Name)
+		if e.Rule.Filters.CORS != nil {
+			list = append(list, origins(list[0].call)...)
+		}
+		if e.Rule.Filters.ExternalAuth != nil {
+			list = append(list, questions(list[0].call)...)
+		}
+		for n, v := range list {
 			raw := v.call.raw()
 			if known[raw] {
 				continue
@@ -63,6 +70,10 @@ func requests(d *destination) []*request {
 				r.share = 100
 			}
 			out = append(out, r)
+			if n == 0 && u.keeps(e.Rule) {
+				session := &request{name: fmt.Sprintf("%s/entry %d session", d.name, i), to: d, raw: raw, session: true}
+				out = append(out, session)
+			}
 		}
 	}
 	return out
@@ -97,6 +108,34 @@ func variants(m mesh.Match, host string) []variant {
 			"X-Header-Remove: client", "x-header-remove-1: 1", "X-Header-Remove-2: 2", "X-Header-Add-1: a", "X-Backend: client")
 	})
 	return out
+}
+
+// origins are requests as browsers send them from pages of several origins, and what they ask before.
+func origins(base call) []variant {
+	var out []variant
+	for _, origin := range []string{
+		"https://shop.example", "https://shop.example:443", "http://shop.example", "http://shop.example:8080", "http://a.b.shop.example",
+		"http://xshop.example", "https://other.example:12345", "null", "",
+	} {
+		from := base.with("Origin: " + origin)
+		preflight := from.with("Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: x-header-1, x-header-2")
+		preflight.method = "OPTIONS"
+		bare := from.with("Access-Control-Request-Method: GET")
+		bare.method = "OPTIONS"
+		out = append(out, variant{"from " + origin, from}, variant{"preflight from " + origin, preflight}, variant{"bare preflight from " + origin, bare})
+	}
+	return out
+}
+
+// questions are requests about which an authorization server is told this or that, or which it refuses.
+func questions(base call) []variant {
+	fields := base.with("Authorization: me", "Cookie: a=1", "Cookie: b=2", "X-Other: o")
+	post := fields
+	post.method = "POST"
+	return []variant{
+		{"refused", base.with("X-Answer: 404")}, {"failing", base.with("X-Answer: 500")}, {"allowed, with headers", base.with("X-Answer: served-by")},
+		{"told", fields}, {"told, with body", post},
+	}
 }
 
 // meets is a call that meets all of a match.

@@ -48,6 +48,10 @@ func startLeno(t testing.TB, p *plane, svid *identity.SVID, destinations []*dest
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", to.String())
 		},
+		// XBackends are on this machine, where a pod's resolver would not be believed.
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
+		},
 		Own: func(to netip.AddrPort) (netip.AddrPort, bool) { return to, false },
 		Control: func(apply func(*config.Config)) proxy.Control {
 			return xdsclient.New(xdsclient.Options{

@@ -34,6 +34,7 @@ type destination struct {
 	table    *mesh.RouteTable // nil: everything goes to the Service
 	spread   bool             // weights choose between backends
 	copies   int              // mirrors of all requests, at most
+	sessions sessions
 }
 
 // union is one mesh of many: each configuration's namespaces get the configuration's name in front. One Envoy serves them
@@ -43,12 +44,13 @@ type union struct {
 	mesh         *mesh.Mesh
 	backends     *backends
 	destinations []*destination
+	outside      map[mesh.Name]mesh.ServicePort // XBackends
 }
 
 func newUnion(t testing.TB, b *backends) *union {
-	return &union{t: t, backends: b, mesh: &mesh.Mesh{
-		Settings: mesh.Settings{TrustDomain: "cluster.local", MTLS: mesh.MTLSPermissive, Outbound: mesh.OutboundRegistryOnly},
-		Services: map[mesh.Name]*mesh.Service{}, Frontends: map[netip.AddrPort]mesh.ServicePort{},
+	return &union{t: t, backends: b, outside: map[mesh.Name]mesh.ServicePort{}, mesh: &mesh.Mesh{
+		Settings: mesh.Settings{TrustDomain: "cluster.local", MTLS: mesh.MTLSPermissive, Outbound: mesh.OutboundRegistryOnly, SessionKey: mesh.SessionKey{1}},
+		Services: map[mesh.Name]*mesh.Service{}, XBackends: map[mesh.Name]*mesh.Service{}, Frontends: map[netip.AddrPort]mesh.ServicePort{},
 		Workloads: map[mesh.Name]*mesh.Workload{client: {
 			Name: client, Identity: clientID, Owner: "client", Injected: true,
 			Protocols: map[uint16]mesh.Protocol{8080: mesh.ProtocolHTTP},
@@ -89,7 +91,11 @@ func consumers(m *mesh.Mesh) []string {
 
 // add takes the Services of a mesh and makes destinations of those HTTP ports that have routes for the client namespace.
 func (u *union) add(configuration string, m *mesh.Mesh, consumer string) {
-	r := renaming{configuration + ".", map[*mesh.Rule]*mesh.Rule{}}
+	r := renaming{configuration + ".", map[*mesh.Rule]*mesh.Rule{}, u.outside}
+	for _, name := range slices.SortedFunc(maps.Keys(m.XBackends), func(a, b mesh.Name) int { return cmp.Compare(a.String(), b.String()) }) {
+		u.xbackend(r.name(name), m.XBackends[name])
+	}
+	several := stayed(m)
 	for _, name := range slices.SortedFunc(maps.Keys(m.Services), func(a, b mesh.Name) int { return cmp.Compare(a.String(), b.String()) }) {
 		service := *m.Services[name]
 		service.Name = r.name(name)
@@ -103,14 +109,18 @@ func (u *union) add(configuration string, m *mesh.Mesh, consumer string) {
 				port.Consumer = map[string]*mesh.RouteTable{client.Namespace: own}
 			}
 			sp := mesh.ServicePort{Name: service.Name, Port: port.Number}
-			u.endpoints(sp, m.Endpoints[mesh.ServicePort{Name: name, Port: port.Number}])
+			list := m.Endpoints[mesh.ServicePort{Name: name, Port: port.Number}]
+			if several[mesh.ServicePort{Name: name, Port: port.Number}] {
+				list = slices.Repeat([]mesh.Endpoint{{Ready: true, Serving: true}}, 3)
+			}
+			u.endpoints(sp, list)
 			table := port.Routes
 			if consumer != "" {
 				table = own
 			}
-			// Ports without routes matter in one configuration only.
+			// Ports without routes matter in one configuration only, or where they keep sessions.
 			http := port.Protocol == mesh.ProtocolHTTP || port.Protocol == mesh.ProtocolHTTP2
-			if http && table != nil || configuration == wireConfiguration {
+			if http && (table != nil || port.Persistence != nil) || configuration == wireConfiguration {
 				u.destination(configuration, sp, port.Protocol, table)
 			}
 		}
@@ -138,6 +148,39 @@ func (u *union) destination(configuration string, sp mesh.ServicePort, protocol 
 	}
 	u.destinations = append(u.destinations, d)
 	u.mesh.Frontends[d.address] = sp
+}
+
+// xbackend puts one on this machine. It is spoken to without TLS, which is compared nowhere here.
+func (u *union) xbackend(name mesh.Name, from *mesh.Service) {
+	to := *from
+	to.Name, to.Ports = name, slices.Clone(to.Ports)
+	port := &to.Ports[0]
+	port.Number, port.Hostname, port.TLS = u.backends.listen(name.String()).Port(), "localhost", nil
+	u.mesh.XBackends[name] = &to
+	u.outside[name] = mesh.ServicePort{Name: name, Port: port.Number, XBackend: true}
+}
+
+// stayed are the ports at whose endpoints clients may stay: it takes several to tell.
+func stayed(m *mesh.Mesh) map[mesh.ServicePort]bool {
+	out := map[mesh.ServicePort]bool{}
+	for _, s := range m.Services {
+		for _, p := range s.Ports {
+			if p.Persistence != nil {
+				out[mesh.ServicePort{Name: s.Name, Port: p.Number}] = true
+			}
+			if p.Routes == nil {
+				continue
+			}
+			for _, e := range p.Routes.Entries {
+				for _, b := range e.Rule.Backends {
+					if e.Rule.Persistence != nil {
+						out[b.Service] = true
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // copies is how many mirrors of all requests a rule has at most.
@@ -189,6 +232,8 @@ func (u *union) wire(sp mesh.ServicePort) bool {
 type renaming struct {
 	prefix string
 	rules  map[*mesh.Rule]*mesh.Rule
+	// outside has XBackends by their new names.
+	outside map[mesh.Name]mesh.ServicePort
 }
 
 func (r renaming) name(n mesh.Name) mesh.Name {
@@ -196,6 +241,9 @@ func (r renaming) name(n mesh.Name) mesh.Name {
 }
 
 func (r renaming) port(p mesh.ServicePort) mesh.ServicePort {
+	if p.XBackend {
+		return r.outside[r.name(p.Name)]
+	}
 	return mesh.ServicePort{Name: r.name(p.Name), Port: p.Port}
 }
 
@@ -234,6 +282,11 @@ func (r renaming) filters(f mesh.Filters) mesh.Filters {
 		if m.Backend = r.port(m.Backend); m.Numerator < m.Denominator {
 			m.Numerator = 0
 		}
+	}
+	if f.ExternalAuth != nil {
+		auth := *f.ExternalAuth
+		auth.Server = r.port(auth.Server)
+		f.ExternalAuth = &auth
 	}
 	return f
 }

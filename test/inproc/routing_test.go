@@ -96,6 +96,43 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestExternalAuth: the other version of the catalog decides who may pass, and is asked over mutual TLS.
+func TestExternalAuth(t *testing.T) {
+	m := inproc.Start(t, inproc.Options{}, inproc.Shop, inproc.Route("catalog", "catalog", `
+  - name: guarded
+    filters:
+    - type: ExternalAuth
+      externalAuth:
+        protocol: HTTP
+        backendRef: {name: catalog-v2, port: 80}
+        http: {path: /check, allowedHeaders: [X-Status], allowedResponseHeaders: [X-From-App]}
+    backendRefs: [{name: catalog-v1, port: 80}]
+  - name: closed
+    matches: [{path: {value: /closed}}]
+    filters:
+    - {type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: nobody, port: 80}, http: {}}}
+    backendRefs: [{name: catalog-v1, port: 80}]`))
+	client := m.Client("client")
+	if allowed := client.Get("catalog:80/a?b", "X-From-App: forged"); allowed.Status != 200 || allowed.Seen.Owner != "catalog-v1" ||
+		allowed.Seen.Path != "/a?b" || allowed.Seen.Headers.Get("X-From-App") != "catalog-v2" {
+		t.Errorf("%+v", allowed)
+	}
+	if denied := client.Get("catalog:80/a", "X-Status: 401"); denied.Status != 401 || denied.Seen.Owner != "catalog-v2" || denied.Seen.Path != "/check/a" {
+		t.Errorf("%+v", denied)
+	}
+	if closed := client.Get("catalog:80/closed"); closed.Status != 500 {
+		t.Errorf("%+v", closed)
+	}
+	records := m.Pod("catalog-v2").Records
+	m.Eventually("records of both questions", func() bool { return len(records.Requests(telemetry.Inbound)) == 2 })
+	if r := records.Requests(telemetry.Inbound)[0]; !r.MTLS || r.Source.Identity != "spiffe://cluster.local/ns/inproc/sa/client" {
+		t.Errorf("the question came from %q, mTLS %t", r.Source.Identity, r.MTLS)
+	}
+	if status := m.Status("catalog"); !strings.Contains(status, "Accepted=true") || !strings.Contains(status, "ResolvedRefs=false BackendNotFound") {
+		t.Errorf("status %s", status)
+	}
+}
+
 func TestMirror(t *testing.T) {
 	m := inproc.Start(t, inproc.Options{}, inproc.Shop, inproc.Route("catalog", "catalog", `
   - filters:

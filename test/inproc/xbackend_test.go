@@ -73,6 +73,12 @@ spec:
   - matches: [{path: {value: /out}}]
     filters: [{type: URLRewrite, urlRewrite: {hostname: api.example.com}}]
     backendRefs: [`+ref("api")+`]
+  - matches: [{path: {value: /asked}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: `+ref("api")+`, http: {}}}]
+    backendRefs: [{name: catalog-v1, port: 80}]
+  - matches: [{path: {value: /unasked}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: `+ref("impostor")+`, http: {}}}]
+    backendRefs: [{name: catalog-v1, port: 80}]
   - matches: [{path: {value: /impostor}}]
     backendRefs: [`+ref("impostor")+`]
   - matches: [{path: {value: /missing}}]
@@ -82,7 +88,7 @@ spec:
 	if answer := client.Get("catalog:80/out/a"); answer.Status != 200 || answer.Seen.Owner != "outside" || answer.Seen.Host != "api.example.com" {
 		t.Errorf("%+v", answer)
 	}
-	for path, want := range map[string]int{"/impostor": 503, "/missing": 500, "/": 200} {
+	for path, want := range map[string]int{"/impostor": 503, "/missing": 500, "/": 200, "/asked": 200, "/unasked": 503} {
 		if answer := client.Get("catalog:80" + path); answer.Status != want {
 			t.Errorf("%s: %d, want %d", path, answer.Status, want)
 		}

@@ -163,6 +163,7 @@ func validateFilters(filters []gatewayv1.HTTPRouteFilter, path *field.Path) fiel
 			gatewayv1.HTTPRouteFilterURLRewrite:             filter.URLRewrite != nil,
 			gatewayv1.HTTPRouteFilterExtensionRef:           filter.ExtensionRef != nil,
 			gatewayv1.HTTPRouteFilterCORS:                   filter.CORS != nil,
+			gatewayv1.HTTPRouteFilterExternalAuth:           filter.ExternalAuth != nil,
 		}
 		if filled, known := given[filter.Type]; known && !filled {
 			name := strings.ToLower(string(filter.Type[:1])) + string(filter.Type[1:])
@@ -172,6 +173,9 @@ func validateFilters(filters []gatewayv1.HTTPRouteFilter, path *field.Path) fiel
 		}
 		if filter.RequestMirror != nil {
 			errs = append(errs, validateBackend(filter.RequestMirror.BackendRef, path.Child("requestMirror", "backendRef"))...)
+		}
+		if filter.ExternalAuth != nil {
+			errs = append(errs, validateBackend(filter.ExternalAuth.BackendRef, path.Child("externalAuth", "backendRef"))...)
 		}
 		if r := filter.RequestRedirect; r != nil && r.StatusCode != nil && !slices.Contains([]int{301, 302, 303, 307, 308}, *r.StatusCode) {
 			errs = append(errs, field.NotSupported(path.Child("requestRedirect", "statusCode"), *r.StatusCode, []string{"301", "302", "303", "307", "308"}))

@@ -21,6 +21,7 @@ type Policy struct {
 	header     bool
 	name       string // in lower case where it is a header's
 	nameBytes  []byte
+	path       []byte // of the cookie
 	attributes []byte // of the cookie
 	timeout    time.Duration
 	seal       cipher.AEAD // with a nonce of its own in each text
@@ -52,7 +53,7 @@ func Compile(c *config.Persistence) *Policy {
 		return nil
 	}
 	p := &Policy{header: c.Header != "", name: c.Cookie + c.Header, timeout: c.Timeout}
-	p.nameBytes = []byte(p.name)
+	p.nameBytes, p.path = []byte(p.name), []byte(c.Path)
 	p.attributes = append(p.attributes, "; Path="+c.Path...)
 	if c.Permanent {
 		p.attributes = append(p.attributes, "; Max-Age="+strconv.FormatInt(int64(c.Timeout/time.Second), 10)...)
@@ -76,6 +77,16 @@ const (
 
 // encoding is made of characters that cookies and headers may have.
 var encoding = base64.RawURLEncoding.Strict()
+
+// Covers tells whether clients show their sessions in requests like r: a cookie where its path matches (RFC 6265 section 5.1.4). Others
+// are on their own. If they began sessions, these would take the place of those that the client has elsewhere.
+func (p *Policy) Covers(r *msg.Request) bool {
+	if p.header || len(p.path) == 1 {
+		return true
+	}
+	rest, ok := bytes.CutPrefix(r.Path, p.path)
+	return ok && (len(rest) == 0 || rest[0] == '/' || p.path[len(p.path)-1] == '/')
+}
 
 // Find returns the place of the session that a request belongs to, wherever that is now; false when there is none, or it is over.
 func (p *Policy) Find(r *msg.Request, now time.Time) (Place, bool) {

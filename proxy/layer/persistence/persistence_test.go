@@ -99,6 +99,32 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// A cookie is shown where RFC 6265 section 5.1.4 says so, and a header everywhere.
+func TestCovers(t *testing.T) {
+	header := cookie(func(c *config.Persistence) { c.Cookie, c.Header, c.Path = "", "x-place", "" })
+	for _, tc := range []struct {
+		of      string
+		covered []string
+		others  []string
+	}{
+		{"/", []string{"/", "/shop", "*", ""}, nil},
+		{"/shop", []string{"/shop", "/shop/", "/shop/a", "/shop//a"}, []string{"/", "/sho", "/shops", "/shop.html", "/Shop", "/a/shop", "*", ""}},
+		{"/shop/", []string{"/shop/", "/shop/a"}, []string{"/", "/shop", "/shops/"}},
+	} {
+		p := cookie(func(c *config.Persistence) { c.Path = tc.of })
+		for _, path := range tc.covered {
+			if r := (&msg.Request{Path: []byte(path)}); !p.Covers(r) || !header.Covers(r) {
+				t.Errorf("path %s does not cover %q", tc.of, path)
+			}
+		}
+		for _, path := range tc.others {
+			if r := (&msg.Request{Path: []byte(path)}); p.Covers(r) || !header.Covers(r) {
+				t.Errorf("path %s covers %q", tc.of, path)
+			}
+		}
+	}
+}
+
 // What a client carries says nothing: not where it is, and not whether two clients are at the same place.
 func TestTokensTellNothing(t *testing.T) {
 	p := cookie(nil)
