@@ -122,6 +122,7 @@ func (e engine) follow(out io.Writer, client mesh.Name, l *config.Listener, q qu
 	if explanation.Host != "" {
 		fmt.Fprintf(out, "rules for host %s\n", explanation.Host)
 	}
+	printFilters(out, explanation.Filters)
 	printSteps(out, explanation)
 	if explanation.Chosen == route.None {
 		fmt.Fprintln(out, "no rule matches: the answer is 404")
@@ -168,6 +169,20 @@ func originName(o config.Origin) string {
 	return text
 }
 
+// printFilters tells who is asked before rules are looked at. What they would make of the request is nobody's to know here.
+func printFilters(out io.Writer, filters []*config.ExternalAuth) {
+	for i, f := range filters {
+		when := "first"
+		if i > 0 {
+			when = "then"
+		}
+		fmt.Fprintf(out, "%s %s is asked whether the request may pass\n", when, f.Cluster)
+	}
+	if len(filters) > 0 {
+		fmt.Fprintln(out, "rules look at what becomes of it; here, at the request as it came:")
+	}
+}
+
 func printSteps(out io.Writer, explanation route.Explanation) {
 	for _, step := range explanation.Steps {
 		if step.Matched {
@@ -179,11 +194,14 @@ func printSteps(out io.Writer, explanation route.Explanation) {
 }
 
 func (e engine) printAction(out io.Writer, client mesh.Name, action *config.Action) error {
-	switch {
-	case action.Fail != nil:
+	if action.Fail != nil {
 		fmt.Fprintf(out, "the answer is %d: %s\n", action.Fail.Status, action.Fail.Reason)
 		return nil
-	case action.Redirect != nil:
+	}
+	if a := action.ExternalAuth; a != nil {
+		fmt.Fprintf(out, "%s is asked whether the request may pass\n", a.Cluster)
+	}
+	if action.Redirect != nil {
 		fmt.Fprintf(out, "the answer is a redirect, %d\n", action.Redirect.Status)
 		return nil
 	}

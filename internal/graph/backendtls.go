@@ -150,16 +150,14 @@ const maxAncestors = 16
 // wants is the status of all policies: for each Gateway whose routes lead to the Service.
 func (t *tlsPolicies) wants(g *gateways) []status.Want {
 	users := map[mesh.Name]map[mesh.Name]bool{} // by Service
-	for name, rules := range g.attached() {
-		for to := range rules.destinations() {
-			if to.XBackend {
-				continue
-			}
-			if users[to.Name] == nil {
-				users[to.Name] = map[mesh.Name]bool{}
-			}
-			users[to.Name][name] = true
+	for name, to := range g.destinations() {
+		if to.XBackend {
+			continue
 		}
+		if users[to.Name] == nil {
+			users[to.Name] = map[mesh.Name]bool{}
+		}
+		users[to.Name][name] = true
 	}
 	all := slices.SortedFunc(slices.Values(t.all), func(a, b *tlsPolicy) int { return compareNames(a.name, b.name) })
 	out := make([]status.Want, 0, len(all))
@@ -198,19 +196,31 @@ func (p *tlsPolicy) conditions() []status.Condition {
 	return []status.Condition{accepted, resolved}
 }
 
-// attached are the rules that are attached to gateways, by the Gateway's name, in no order.
-func (g *gateways) attached() iter.Seq2[mesh.Name, *ruleSet] {
-	return func(yield func(mesh.Name, *ruleSet) bool) {
+// destinations are what the routes and filters of gateways lead to, by the Gateway's name, in no order; some more than once.
+func (g *gateways) destinations() iter.Seq2[mesh.Name, mesh.ServicePort] {
+	return func(yield func(mesh.Name, mesh.ServicePort) bool) {
 		for name, one := range g.byName {
 			for _, l := range one.all() {
-				for _, a := range l.attached {
-					if !yield(name, a.rules) {
+				for to := range l.destinations() {
+					if !yield(name, to) {
 						return
 					}
 				}
 			}
 		}
 	}
+}
+
+// destinations are what the routes of a listener lead to, and whom its filters ask.
+func (l *listener) destinations() map[mesh.ServicePort]bool {
+	out := map[mesh.ServicePort]bool{}
+	for _, f := range l.filters {
+		out[f.Server] = true
+	}
+	for _, a := range l.attached {
+		maps.Copy(out, a.rules.destinations())
+	}
+	return out
 }
 
 // all are the listeners of a gateway and its sets.

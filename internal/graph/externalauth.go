@@ -16,8 +16,20 @@ const maxAuthBody = 16 << 20
 // externalAuth is nil if there is nothing to read. Without its server no request of the rule passes: not to ask would be to let
 // everybody in.
 func (c *ruleCompiler) externalAuth(in *gatewayv1.HTTPExternalAuthFilter, where string, reject func(status.Problem)) *mesh.ExternalAuth {
+	out, wrong := c.refs.externalAuth(in, c.from(), reject)
+	if wrong != nil {
+		located := wrong.In(where).In(c.label)
+		c.references = append(c.references, located)
+		c.closed = &located
+	}
+	return out
+}
+
+// externalAuth compiles what rules and listeners have alike, and says what is wrong with the reference to the server. It is nil if
+// there is nothing to read.
+func (r *references) externalAuth(in *gatewayv1.HTTPExternalAuthFilter, by from, reject func(status.Problem)) (*mesh.ExternalAuth, *status.Problem) {
 	if in == nil {
-		return nil
+		return nil, nil
 	}
 	out := &mesh.ExternalAuth{}
 	switch protocol := in.ExternalAuthProtocol; protocol {
@@ -46,14 +58,9 @@ func (c *ruleCompiler) externalAuth(in *gatewayv1.HTTPExternalAuthFilter, where 
 		}
 		out.MaxBody = uint32(max(0, b.MaxSize))
 	}
-	to, wrong := c.refs.backend(in.BackendRef, c.from())
+	to, wrong := r.backend(in.BackendRef, by)
 	out.Server = to
-	if wrong != nil {
-		located := wrong.In(where).In(c.label)
-		c.references = append(c.references, located)
-		c.closed = &located
-	}
-	return out
+	return out, wrong
 }
 
 // authHeaders are names in lower case, sorted.

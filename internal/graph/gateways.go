@@ -157,9 +157,9 @@ func (g *gateway) complete(refs *references) {
 	conflicts(layers)
 }
 
-// served are the listeners that are, in the order of precedence.
+// served are the listeners that are, in the order of precedence, and those that are shut.
 func (g *gateway) served() []*listener {
-	return slices.DeleteFunc(g.all(), func(l *listener) bool { return !l.serves() })
+	return slices.DeleteFunc(g.all(), func(l *listener) bool { return !l.serves() && (!l.shut() || l.incomplete != nil) })
 }
 
 // find is the listeners of a parent; false if it is none of ours.
@@ -217,7 +217,7 @@ func (g *gateway) infrastructure() mesh.Infrastructure {
 	return out
 }
 
-// portsOfGateway gathers listeners by port.
+// portsOfGateway gathers listeners by port. A port with none but shut ones is not opened.
 func portsOfGateway(listeners []*listener) []mesh.GatewayPort {
 	type key struct {
 		number uint16
@@ -228,6 +228,7 @@ func portsOfGateway(listeners []*listener) []mesh.GatewayPort {
 		k := key{uint16(l.spec.Port), l.spec.Protocol == gatewayv1.UDPProtocolType}
 		ports[k] = append(ports[k], l)
 	}
+	maps.DeleteFunc(ports, func(_ key, list []*listener) bool { return !slices.ContainsFunc(list, (*listener).valid) })
 	order := slices.SortedFunc(maps.Keys(ports), func(a, b key) int {
 		return comparePorts(mesh.Port{Number: a.number, UDP: a.udp}, mesh.Port{Number: b.number, UDP: b.udp})
 	})

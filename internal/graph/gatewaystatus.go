@@ -201,6 +201,9 @@ func (l *listener) want(s standing) status.Listener {
 	if len(l.unresolved) > 0 {
 		resolved = status.Because(status.TypeResolvedRefs, l.unresolved)
 	}
+	if l.closed != nil && l.rejected == nil {
+		resolved.Message += ". Requests are answered with 500"
+	}
 	out.Conditions = []status.Condition{accepted, programmed, resolved, conflicted}
 	return out
 }

@@ -28,6 +28,10 @@ type listener struct {
 	// incomplete says why it cannot be served although it is accepted.
 	incomplete  *status.Problem
 	termination *mesh.Termination
+	// filters are asked before routes are matched; closed says which of them cannot be asked, so that no request may pass. It is the
+	// same as rejected where the listener is not accepted for that.
+	filters []*mesh.ExternalAuth
+	closed  *status.Problem
 
 	attached []*onListener   // in the order in which routes compete
 	routes   map[*route]bool // attached ones
@@ -75,10 +79,9 @@ func newListener(owner parent, spec gatewayv1.Listener, frontend *gatewayv1.Fron
 		l.rejected = ptr(status.Why(status.ReasonPortUnavailable, "port %d is none: use 1 to 65535", spec.Port))
 	case slices.Contains(reservedPorts, spec.Port):
 		l.rejected = ptr(status.Why(status.ReasonPortUnavailable, "port %d is one that the gateway's proxy uses itself: choose another", spec.Port))
-	case spec.Filters != nil && len(spec.Filters.Requests) > 0:
-		l.rejected = ptr(status.Why(status.ReasonUnsupportedValue, "filters of listeners are not supported: remove them"))
 	}
 	l.allowKinds()
+	l.filterRequests(refs)
 	l.terminate(refs)
 	if spec.Protocol == gatewayv1.HTTPSProtocolType {
 		l.askClients(frontend, gateway, refs)
@@ -236,7 +239,7 @@ func conflicts(layers [][]*listener) {
 	for _, layer := range layers {
 		var rivals []*listener
 		for _, l := range layer {
-			if l.rejected != nil && l.rejected.Reason != status.ReasonNoValidCACertificate {
+			if !l.competes() {
 				continue
 			}
 			for _, other := range accepted {
@@ -254,11 +257,16 @@ func conflicts(layers [][]*listener) {
 			}
 		}
 		for _, l := range layer {
-			if l.valid() {
+			if l.valid() || l.shut() {
 				accepted = append(accepted, l)
 			}
 		}
 	}
+}
+
+// competes tells whether a listener has a claim on its port and host name.
+func (l *listener) competes() bool {
+	return l.rejected == nil || l.rejected.Reason == status.ReasonNoValidCACertificate || l.rejected == l.closed
 }
 
 func (l *listener) conflictsWith(other *listener) {

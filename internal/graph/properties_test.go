@@ -37,7 +37,7 @@ var same = cmp.Options{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Add
 func TestShortWayIsAFullBuild(t *testing.T) {
 	clusters := stock(t)
 	short := 0
-	for seed := range uint64(250) {
+	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		events := clusters[r.IntN(len(clusters))]
 		s := (&snapshot.Snapshot{}).With(events)

@@ -16,7 +16,7 @@ import (
 	"github.com/leno-mesh/leno/internal/status"
 )
 
-// references follows the references of routes.
+// references follows the references of routes, and of listeners.
 type references struct {
 	services map[mesh.Name]*corev1.Service
 	// grants lists the ReferenceGrants by their namespace, which is the one that they open.
@@ -123,8 +123,10 @@ type from struct {
 	as        role
 }
 
-func (f from) udp() bool  { return f.kind == "UDPRoute" }
-func (f from) http() bool { return f.kind == "HTTPRoute" || f.kind == "GRPCRoute" }
+func (f from) udp() bool { return f.kind == "UDPRoute" }
+func (f from) http() bool {
+	return slices.Contains([]string{"HTTPRoute", "GRPCRoute", "Gateway", "ListenerSet"}, f.kind)
+}
 
 // portList is the TCP, or UDP, ports of a Service for messages, like "80 (http), 8080".
 func portList(svc *corev1.Service, udp bool) string {

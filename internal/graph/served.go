@@ -25,11 +25,7 @@ func servedOn(listeners []*listener) []*mesh.Listener {
 		one := &mesh.Listener{Origin: l.origin(), Protocol: mesh.ListenerProtocol(l.spec.Protocol), Hostname: l.hostname, TLS: l.termination}
 		switch l.spec.Protocol {
 		case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType:
-			for _, host := range hostTables(l.hostname, l.attached) {
-				if mine(host.Name) {
-					one.Hosts = append(one.Hosts, host)
-				}
-			}
+			one.Hosts = l.httpHosts(mine)
 			if l.spec.Protocol == gatewayv1.HTTPSProtocolType {
 				one.Hosts = append(one.Hosts, misdirected(l, listeners)...)
 				slices.SortFunc(one.Hosts, func(a, b mesh.Host) int { return compareHosts(a.Name, b.Name) })
@@ -58,14 +54,19 @@ func misdirected(l *listener, all []*listener) []mesh.Host {
 		if other == l {
 			continue
 		}
-		out = append(out, mesh.Host{Name: other.hostname, Routes: &mesh.RouteTable{Entries: []mesh.Entry{{
-			Match: mesh.Match{Path: mesh.PathMatch{Kind: mesh.PathPrefix, Value: "/"}},
-			Rule: &mesh.Rule{Origin: l.origin(), Fail: &mesh.Failure{
-				Status: 421, Reason: "MisdirectedRequest", Message: "another listener serves this host: the request came on a connection that was made for " + shown(l.hostname),
-			}},
-		}}}})
+		out = append(out, mesh.Host{Name: other.hostname, Routes: failAll(l.origin(), mesh.Failure{
+			Status: 421, Reason: "MisdirectedRequest", Message: "another listener serves this host: the request came on a connection that was made for " + shown(l.hostname),
+		})})
 	}
 	return out
+}
+
+// failAll answers each request with a failure.
+func failAll(by mesh.Origin, with mesh.Failure) *mesh.RouteTable {
+	return &mesh.RouteTable{Entries: []mesh.Entry{{
+		Match: mesh.Match{Path: mesh.PathMatch{Kind: mesh.PathPrefix, Value: "/"}},
+		Rule:  &mesh.Rule{Origin: by, Fail: &with},
+	}}}
 }
 
 func shown(host string) string {

@@ -180,22 +180,22 @@ const maxBackendAncestors = 32
 // xbackendWants is the status of all XBackends: for each Gateway and each Service whose routes lead to them.
 func xbackendWants(in map[mesh.Name]*xbackend, a *attachment) []status.Want {
 	users := map[mesh.Name]map[status.ParentRef]bool{}
-	note := func(rules *ruleSet, ref status.ParentRef) {
-		for to := range rules.destinations() {
-			if to.XBackend {
-				if users[to.Name] == nil {
-					users[to.Name] = map[status.ParentRef]bool{}
-				}
-				users[to.Name][ref] = true
+	note := func(to mesh.ServicePort, ref status.ParentRef) {
+		if to.XBackend {
+			if users[to.Name] == nil {
+				users[to.Name] = map[status.ParentRef]bool{}
 			}
+			users[to.Name][ref] = true
 		}
 	}
-	for name, rules := range a.gateways.attached() {
-		note(rules, status.ParentRef{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: name.Namespace, Name: name.Name})
+	for name, to := range a.gateways.destinations() {
+		note(to, status.ParentRef{Group: gatewayv1.GroupName, Kind: "Gateway", Namespace: name.Namespace, Name: name.Name})
 	}
 	for key, at := range a.tables {
 		for r := range at.routes {
-			note(r.rulesAs(roleOf(key.port.Name, r.name), a.refs), status.ParentRef{Kind: "Service", Namespace: key.port.Namespace, Name: key.port.Name.Name})
+			for to := range r.rulesAs(roleOf(key.port.Name, r.name), a.refs).destinations() {
+				note(to, status.ParentRef{Kind: "Service", Namespace: key.port.Namespace, Name: key.port.Name.Name})
+			}
 		}
 	}
 	out := make([]status.Want, 0, len(in))

@@ -80,6 +80,8 @@ type Listener struct {
 type Host struct {
 	// Name is as Listener.Hostname.
 	Name string
+	// Filters are the listener's: who is asked, in this order, before routes are matched (ListenerFilters, GEP-5224).
+	Filters []*ExternalAuth
 	// Routes is never nil; a table without entries answers 404.
 	Routes *RouteTable
 }

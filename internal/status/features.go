@@ -49,6 +49,7 @@ var gatewayFeatures = []feature{
 	{"GatewayHTTPListenerIsolation", always, always},
 	{"GatewayHTTPSListenerDetectMisdirectedRequests", always, always},
 	{"GatewayInfrastructure", always, always},
+	{"GatewayListenerFilters", never, 7},
 	{"GatewayPort8080", always, always},
 	{"GatewayRouteHostnameIntersectionPrecedence", always, always},
 	{"GatewayStaticAddresses", always, always},

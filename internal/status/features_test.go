@@ -79,6 +79,9 @@ func TestFeaturesOfVersions(t *testing.T) {
 		{"HTTPRouteExternalAuth", status.Definitions{Minor: 3, Experimental: true}, false},
 		{"HTTPRouteExternalAuth", status.Definitions{Minor: 4, Experimental: true}, true},
 		{"HTTPRouteExternalAuth", status.Definitions{Minor: 7}, false},
+		{"GatewayListenerFilters", status.Definitions{Minor: 6, Experimental: true}, false},
+		{"GatewayListenerFilters", status.Definitions{Minor: 7, Experimental: true}, true},
+		{"GatewayListenerFilters", status.Definitions{Minor: 7}, false},
 	} {
 		if got := slices.Contains(status.GatewayFeatures(tc.of), tc.feature); got != tc.want {
 			t.Errorf("%s of %+v: %v", tc.feature, tc.of, got)

@@ -40,6 +40,8 @@ const (
 	ReasonInvalidCACertificateRef  = "InvalidCACertificateRef"
 	ReasonInvalidCACertificateKind = "InvalidCACertificateKind"
 	ReasonNoValidCACertificate     = "NoValidCACertificate"
+	ReasonInvalidListenerFilter    = "InvalidListenerFilter"
+	ReasonInvalidListenerFilterRef = "InvalidListenerFilterRef"
 	ReasonConfigurationChanged     = "ConfigurationChanged"
 	ReasonSupportedVersion         = "SupportedVersion"
 	ReasonUnsupportedVersion       = "UnsupportedVersion"

@@ -25,11 +25,13 @@ import (
 const externalAuthName = "dev.leno.externalauth"
 
 func externalAuthFilter() *hcmv3.HttpFilter {
-	return &hcmv3.HttpFilter{
-		Name:       externalAuthName,
-		ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&compositev3.Composite{})},
-		Disabled:   true, // but for routes with a configuration of their own
-	}
+	f := compositeFilter(externalAuthName)
+	f.Disabled = true // but for routes with a configuration of their own
+	return f
+}
+
+func compositeFilter(name string) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&compositev3.Composite{})}}
 }
 
 // externalAuth is what a route says of the filter; nil for nothing.
@@ -37,13 +39,15 @@ func externalAuth(m *mesh.Mesh, a *mesh.ExternalAuth) map[string]*anypb.Any {
 	if a == nil {
 		return nil
 	}
-	action := &compositev3.ExecuteFilterAction{TypedConfig: &corev3.TypedExtensionConfig{
-		Name: "envoy.filters.http.ext_authz", TypedConfig: pack(extAuthz(m, a)),
-	}}
-	always := &xdsmatcherv3.Matcher{OnNoMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+	return map[string]*anypb.Any{externalAuthName: pack(&compositev3.CompositePerRoute{Matcher: alwaysAsk(extAuthz(m, a))})}
+}
+
+// alwaysAsk makes a composite filter the one that asks.
+func alwaysAsk(how *authzv3.ExtAuthz) *xdsmatcherv3.Matcher {
+	action := &compositev3.ExecuteFilterAction{TypedConfig: &corev3.TypedExtensionConfig{Name: "envoy.filters.http.ext_authz", TypedConfig: pack(how)}}
+	return &xdsmatcherv3.Matcher{OnNoMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
 		Action: &xdscorev3.TypedExtensionConfig{Name: "ask", TypedConfig: pack(action)},
 	}}}
-	return map[string]*anypb.Any{externalAuthName: pack(&compositev3.CompositePerRoute{Matcher: always})}
 }
 
 const (

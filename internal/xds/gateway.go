@@ -159,6 +159,7 @@ func edgeHTTP(m *mesh.Mesh, name, routes string, listeners ...*mesh.Listener) *l
 	}) {
 		keepSessions(hcm)
 	}
+	filterRequests(hcm, listeners)
 	return networkFilter("envoy.filters.network.http_connection_manager", hcm)
 }
 
@@ -233,7 +234,9 @@ func gatewayRoutes(m *mesh.Mesh, g *mesh.Gateway, name string) *routev3.RouteCon
 			}
 			found = true
 			for _, h := range l.Hosts {
-				table.VirtualHosts = append(table.VirtualHosts, virtualHost(m, anyOr(h.Name), h.Routes))
+				host := virtualHost(m, anyOr(h.Name), h.Routes)
+				setListenerFilters(m, host, h.Filters)
+				table.VirtualHosts = append(table.VirtualHosts, host)
 			}
 		}
 		if found {

@@ -61,10 +61,13 @@ func shown(m *mesh.Mesh, l *mesh.Listener, name string) *mesh.Certificate {
 	return nil
 }
 
-// destinations are what the routes of a listener lead to.
+// destinations are what the routes and filters of a listener lead to.
 func destinations(l *mesh.Listener) []mesh.ServicePort {
 	var out []mesh.ServicePort
 	for _, h := range l.Hosts {
+		for _, f := range h.Filters {
+			out = append(out, f.Server)
+		}
 		for _, e := range h.Routes.Entries {
 			out = slices.AppendSeq(out, e.Rule.Destinations())
 		}

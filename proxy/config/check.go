@@ -15,6 +15,11 @@ func (t *RouteTable) References() []string {
 			names = append(names, m.Cluster)
 		}
 	}
+	for _, h := range t.Hosts {
+		for _, a := range h.Filters {
+			names = append(names, a.Cluster)
+		}
+	}
 	for _, e := range t.Entries {
 		mirrors(e.Action.Mirrors)
 		if a := e.Action.ExternalAuth; a != nil {

@@ -116,6 +116,8 @@ type Host struct {
 	Names []string
 	// Entries is how many of the table's.
 	Entries int
+	// Filters are asked, in this order, before entries are matched (GEP-5224).
+	Filters []*ExternalAuth
 }
 
 // Entry is one match and what happens to the request.

@@ -63,23 +63,29 @@ func decodePerFilter(m *message, number protowire.Number, auth **ExternalAuth) {
 		switch {
 		case key == statefulSession && kind == statefulSessionRoute:
 		case key == externalAuthName && kind == compositeRoute && auth != nil && *auth == nil:
-			if *auth = decodeExternalAuth(value); (*auth).Cluster == "" || (*auth).Timeout == 0 {
-				entry.fail("names no cluster to ask, or no time for the answer")
-			}
+			*auth = decodeExternalAuth(entry, value, false)
 		default:
 			entry.fail("is %q of type %q, which this proxy does not support", key, kind)
 		}
 	}
 }
 
-// decodeExternalAuth reads a CompositePerRoute that has the one filter.
-func decodeExternalAuth(route *message) *ExternalAuth {
+// decodeExternalAuth reads a CompositePerRoute that has the one filter, from an entry of a map. early tells that routes are matched
+// after it.
+func decodeExternalAuth(entry, route *message, early bool) *ExternalAuth {
 	matcher := route.sub(1, "matcher")
 	none := matcher.sub(3, "on_no_match")
 	action := none.sub(2, "action").typed(2, compositeAction)
-	a := decodeExtAuthz(action.sub(1, "typed_config").typed(2, extAuthz))
+	filter := action.sub(1, "typed_config").typed(2, extAuthz)
+	if again := filter.flag(6, "clear_route_cache"); again != early {
+		filter.fail("field clear_route_cache is %t: this proxy matches routes once", again)
+	}
+	a := decodeExtAuthz(filter)
 	for _, part := range []*message{action, none, matcher, route} {
 		part.done()
+	}
+	if a.Cluster == "" || a.Timeout == 0 {
+		entry.fail("names no cluster to ask, or no time for the answer")
 	}
 	return a
 }

@@ -115,8 +115,8 @@ func decodeManager(m *message, l *Listener) {
 	)
 	for _, f := range m.subs(5, "http_filters") {
 		switch name := f.text(1, "name"); {
-		case name == externalAuthName && f.has(7):
-			f.ignore(7) // disabled: routes enable it
+		case name == externalAuthName, isListenerFilter(name):
+			f.ignore(7) // disabled: routes, or virtual hosts, say whom to ask
 			f.typed(4, composite).done()
 			continue
 		case name == statefulSession:

@@ -42,8 +42,13 @@ func decodeTable(m *message) *RouteTable {
 		if len(host.Names) == 0 {
 			h.fail("field domains is empty")
 		}
+		host.Filters = decodeListenerFilters(h)
 		before := len(t.Entries)
-		for _, r := range h.subs(3, "routes") {
+		routes := h.subs(3, "routes")
+		if len(host.Filters) > 0 {
+			routes = routedOnly(h, routes)
+		}
+		for _, r := range routes {
 			t.Entries = append(t.Entries, decodeRoute(r))
 		}
 		host.Entries = len(t.Entries) - before
@@ -52,7 +57,7 @@ func decodeTable(m *message) *RouteTable {
 	}
 	portless := m.flag(14, "ignore_port_in_host_matching")
 	switch {
-	case len(t.Hosts) == 1 && len(t.Hosts[0].Names) == 1 && t.Hosts[0].Names[0] == anyHost:
+	case len(t.Hosts) == 1 && len(t.Hosts[0].Names) == 1 && t.Hosts[0].Names[0] == anyHost && len(t.Hosts[0].Filters) == 0:
 		t.Hosts = nil
 	case len(t.Hosts) > 0 && !portless:
 		m.fail("field ignore_port_in_host_matching is not set: this proxy looks at names alone")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,16 +14,27 @@ import (
 	"github.com/leno-mesh/leno/proxy/msg"
 )
 
-// authorize asks the authorization server of the request's rule. answered: the server refused, and the client has read so.
+// filter asks the authorization servers of the listener one after the other, until one refuses.
+func (s *session) filter(filters []*externalauth.Policy) (answered bool, err error) {
+	for _, p := range filters {
+		if answered, err = s.authorize(p); answered || err != nil {
+			return answered, err
+		}
+		s.x.early = len(s.x.layers)
+	}
+	return false, nil
+}
+
+// authorize asks an authorization server of the listener or of the request's rule. answered: the server refused, and the client has
+// read so.
 func (s *session) authorize(p *externalauth.Policy) (answered bool, err error) {
 	x := s.x
-	if p.Config.MaxBody > 0 && !x.body.done {
-		if err := s.hold(int64(p.Config.MaxBody)); err != nil {
-			return false, err
-		}
+	body, err := s.told(int64(p.Config.MaxBody))
+	if err != nil {
+		return false, err
 	}
 	question := p.Ask(&externalauth.Request{
-		Head: &x.req, Body: x.held, Scheme: s.c.scheme(), Protocol: x.rec.Protocol,
+		Head: &x.req, Body: body, Scheme: s.c.scheme(), Protocol: x.rec.Protocol,
 		Source: remote(s.conn), Destination: x.dest.Address, Time: x.start,
 	})
 	ctx := s.ctx
@@ -44,9 +54,7 @@ func (s *session) authorize(p *externalauth.Policy) (answered bool, err error) {
 		return true, s.answerRefusal(v)
 	}
 	v.Request(&x.req)
-	if v.Responds() {
-		x.layers = append(slices.Clip(x.layers), v)
-	}
+	x.layers = allow(v, x.layers, x.early)
 	return false, nil
 }
 
@@ -65,14 +73,31 @@ func (s *session) answerRefusal(v *externalauth.Verdict) error {
 	return s.answer(v.Status, v.Body)
 }
 
+// told is the request body as an authorization server is told it, of which there may be most octets: nothing where that is 0.
+func (s *session) told(most int64) ([]byte, error) {
+	x := s.x
+	switch {
+	case most == 0:
+		return nil, nil
+	case !x.body.done:
+		if err := s.hold(most); err != nil {
+			return nil, err
+		}
+	case int64(len(x.held)) > most: // another server was told it
+		return nil, tooLong(most)
+	}
+	return x.held, nil
+}
+
+func tooLong(most int64) error {
+	return &fail.Error{Kind: fail.BodyTooLarge, Detail: "more than the " + strconv.FormatInt(most, 10) + " bytes that the authorization server is told"}
+}
+
 // hold reads all of the request body, of which there may be most octets, so that the authorization server can be told it.
 func (s *session) hold(most int64) error {
 	x := s.x
-	tooLarge := func() error {
-		return s.unreadError(&fail.Error{Kind: fail.BodyTooLarge, Detail: "more than the " + strconv.FormatInt(most, 10) + " bytes that the authorization server is told"})
-	}
 	if x.body.kind == msg.Sized && x.body.left > most {
-		return tooLarge()
+		return s.unreadError(tooLong(most))
 	}
 	detach(&x.req) // the buffer that the head is in is read into
 	if x.req.Continue {
@@ -89,7 +114,7 @@ func (s *session) hold(most int64) error {
 			return s.unreadError(s.malformed(err))
 		}
 		if int64(len(x.held)+n) > most {
-			return tooLarge()
+			return s.unreadError(tooLong(most))
 		}
 		if x.held = append(x.held, view...); x.body.done {
 			return nil

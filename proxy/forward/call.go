@@ -67,6 +67,7 @@ type call struct {
 	rule     *plan.Rule
 	backend  *plan.Backend
 	layers   []layer.Response // that change the answer
+	early    int              // how many of them, at the end, are what the listener's filters have said
 	stay     stay
 	cluster  *plan.Cluster
 	endpoint *lb.Endpoint
@@ -153,7 +154,7 @@ func (x *call) clear() {
 	x.replay, x.tee, x.attempts, x.retries, x.interims = false, false, 0, 0, 0
 	clear(x.mirrors)
 	x.mirrors = x.mirrors[:0]
-	x.asking = nil
+	x.asking, x.early = nil, 0
 	x.dest, x.rule, x.backend, x.layers, x.cluster, x.endpoint, x.last = nil, nil, nil, nil, nil, nil, nil
 	x.stay = stay{}
 	x.rec = telemetry.Request{}

@@ -2,8 +2,6 @@ package forward
 
 import (
 	"context"
-	"slices"
-	"strconv"
 
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/http2"
@@ -14,32 +12,51 @@ import (
 // pending is a call whose authorization server is asked, or will be when the body is here.
 type pending struct {
 	policy *externalauth.Policy
-	to     decision // what becomes of the request where it may pass
+	then   func() // goes on with the request where it may pass
 	cancel context.CancelFunc
 }
 
-// authorize asks the authorization server of the call's rule, at once or when all of the body that it is to be told is here.
-func (x *call) authorize(to decision) {
-	x.asking = &pending{policy: x.rule.ExternalAuth, to: to}
+// filter asks the authorization servers of the listener one after the other, and decides then where the request goes.
+func (x *call) filter(filters []*externalauth.Policy) {
+	x.early = len(x.layers)
+	if len(filters) == 0 {
+		x.choose()
+		return
+	}
+	x.authorize(filters[0], func() { x.filter(filters[1:]) })
+}
+
+// authorizeRule asks the authorization server of the call's rule before what was decided is carried out.
+func (x *call) authorizeRule(to decision) {
+	x.authorize(x.rule.ExternalAuth, func() { x.carryOut(to) })
+}
+
+// authorize asks an authorization server of the listener or of the call's rule, at once or when all of the body that it is to be told
+// is here, and goes on then.
+func (x *call) authorize(p *externalauth.Policy, then func()) {
+	x.asking = &pending{policy: p, then: then}
 	switch {
-	case x.asking.policy.Config.MaxBody == 0 || x.whole:
+	case p.Config.MaxBody == 0:
 		x.ask()
-	case x.tooLong(x.req.Body.Length):
+		return
+	case x.tooLong(max(x.req.Body.Length, int64(x.toBackend.size))):
 		x.failTooLong()
+		return
+	case x.whole:
+		x.ask()
+		return
 	case x.req.Continue:
 		// The body is wanted here, whatever the backend will say.
 		x.req.Continue = false
 		x.conn.Respond(x.id, &msg.Response{Status: 100, Announced: -1}, false)
 	}
+	x.hold(x.toBackend.size - x.paid) // what has come since another server was asked
 }
 
 // tooLong tells that a body of n octets is more than the server is told.
 func (x *call) tooLong(n int64) bool { return n > int64(x.asking.policy.Config.MaxBody) }
 
-func (x *call) failTooLong() {
-	most := strconv.FormatInt(int64(x.asking.policy.Config.MaxBody), 10)
-	x.fail(&fail.Error{Kind: fail.BodyTooLarge, Detail: "more than the " + most + " bytes that the authorization server is told"})
-}
+func (x *call) failTooLong() { x.fail(tooLong(int64(x.asking.policy.Config.MaxBody))) }
 
 // hold keeps n more octets of the body, which are in toBackend, until the server has decided. The client gets its window back for as
 // much as the server is told.
@@ -88,7 +105,7 @@ func (x *call) ask() {
 
 // decided goes on as the server says.
 func (x *call) decided(v *externalauth.Verdict, err error) {
-	to := x.asking.to
+	then := x.asking.then
 	x.asking = nil
 	switch {
 	case err != nil:
@@ -97,10 +114,8 @@ func (x *call) decided(v *externalauth.Verdict, err error) {
 		x.answerRefusal(v)
 	default:
 		v.Request(&x.req)
-		if v.Responds() {
-			x.layers = append(slices.Clip(x.layers), v)
-		}
-		x.carryOut(to)
+		x.layers = allow(v, x.layers, x.early)
+		then()
 	}
 }
 

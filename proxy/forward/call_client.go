@@ -45,9 +45,23 @@ func (x *call) bodyLimit() string {
 	return "more than the limit of " + strconv.FormatInt(x.dest.MaxRequestBody, 10) + " bytes"
 }
 
-// route decides where the request goes and sends it there.
+// route asks who is to be asked first, decides where the request goes and sends it there.
 func (x *call) route() {
 	x.who.Edge.mark(&x.req)
+	if x.dest.Routes != nil {
+		if filters := x.dest.Routes.Filters(&x.req); len(filters) > 0 {
+			x.until, x.untilKind = x.deadline, x.lateKind
+			x.arm()
+			x.replay, x.tee = true, true // nobody knows yet what it will be kept for
+			x.filter(filters)
+			return
+		}
+	}
+	x.choose()
+}
+
+// choose decides where the request goes and sends it there.
+func (x *call) choose() {
 	to, err := x.decide()
 	if x.rule = to.rule; x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
@@ -59,7 +73,7 @@ func (x *call) route() {
 		x.fail(err)
 		return
 	}
-	x.backend, x.layers, x.stay = to.backend, to.response, to.stay
+	x.backend, x.layers, x.stay = to.backend, within(x.layers, to.response), to.stay
 	if to.preflight != nil {
 		x.resp.Reset()
 		to.preflight.Preflight(&x.resp)
@@ -67,12 +81,14 @@ func (x *call) route() {
 		return
 	}
 	if to.fail == nil && to.redirect == nil {
-		x.replay = true
 		x.cluster = to.cluster
-		x.drawMirrors()
+		// What has come since filters were asked is there as a whole, or not at all.
+		if x.replay, x.tee = int64(len(x.sent)) == x.rec.BytesIn, false; x.replay {
+			x.drawMirrors()
+		}
 	}
 	if x.rule != nil && x.rule.ExternalAuth != nil {
-		x.authorize(to)
+		x.authorizeRule(to)
 		return
 	}
 	x.carryOut(to)

@@ -8,6 +8,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/layer"
 	"github.com/leno-mesh/leno/proxy/layer/cors"
+	"github.com/leno-mesh/leno/proxy/layer/externalauth"
 	"github.com/leno-mesh/leno/proxy/layer/redirect"
 	"github.com/leno-mesh/leno/proxy/msg"
 	"github.com/leno-mesh/leno/proxy/plan"
@@ -99,6 +100,22 @@ func (to *decision) atCluster(req *msg.Request) {
 	if place, ok := p.Find(req, time.Now()); ok {
 		to.stay.place = place
 	}
+}
+
+// within puts the layers of a rule in front of those that the listener's filters have made, which change the answer after it.
+func within(early, layers []layer.Response) []layer.Response {
+	if len(early) == 0 {
+		return layers
+	}
+	return slices.Concat(layers, early)
+}
+
+// allow adds what an authorization server wants of the answer to the layers, in front of those that are early.
+func allow(v *externalauth.Verdict, layers []layer.Response, early int) []layer.Response {
+	if !v.Responds() {
+		return layers
+	}
+	return slices.Insert(slices.Clip(layers), len(layers)-early, layer.Response(v))
 }
 
 // share adds what a browser is told to the layers of responses; it has the last word.

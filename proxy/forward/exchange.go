@@ -33,6 +33,7 @@ type exchange struct {
 	rule     *plan.Rule
 	backend  *plan.Backend
 	layers   []layer.Response // that change the answer
+	early    int              // how many of them, at the end, are what the listener's filters have said
 	held     []byte           // the request body, where an authorization server was told it
 	stay     stay
 	endpoint *lb.Endpoint
@@ -99,7 +100,7 @@ func (x *exchange) reset() {
 	x.resp.Reset()
 	x.dest, x.rule, x.backend, x.layers, x.endpoint, x.conn, x.asker = nil, nil, nil, nil, nil, nil, nil
 	x.until, x.untilKind, x.headSent, x.counted, x.isHead = time.Time{}, fail.None, false, false, false
-	x.retries, x.held, x.interim, x.budget, x.stay = 0, nil, false, nil, stay{}
+	x.retries, x.held, x.early, x.interim, x.budget, x.stay = 0, nil, 0, false, nil, stay{}
 	x.rec.Reset()
 	x.body.reset()
 	x.pump.used, x.pump.tee = false, nil
@@ -155,9 +156,14 @@ func (s *session) handle(d *plan.Destination) error {
 		x.req.Close = true // without a tunnel, what may already follow is no request
 	}
 	s.c.Edge.mark(&x.req)
+	if d.Routes != nil {
+		if answered, err := s.filter(d.Routes.Filters(&x.req)); answered || err != nil {
+			return err
+		}
+	}
 	to, err := decide(d, &x.req, s.peered(), s.srv.opts.Random)
 	x.stay = to.stay
-	if x.rule, x.backend, x.layers = to.rule, to.backend, to.response; x.rule != nil {
+	if x.rule, x.backend, x.layers = to.rule, to.backend, within(x.layers, to.response); x.rule != nil {
 		x.rec.Origin = x.rule.Action.Origin
 		s.limit(x.rule.Action.Timeout, fail.RequestTimeout)
 	}

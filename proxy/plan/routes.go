@@ -18,6 +18,8 @@ import (
 type Routes struct {
 	Table *route.Table
 	rules []*Rule // one per entry of the table; shared between entries of one rule where they act alike
+	// filters, by host of the table, are asked before entries are matched; nil where no host has any.
+	filters [][]*externalauth.Policy
 }
 
 // Rule is a compiled config.Action as one entry sees it.
@@ -131,6 +133,14 @@ func nextRoutes(prev *Routes, t *config.RouteTable) (*Routes, error) {
 		}
 		r.rules[i] = rule
 	}
+	for i := range t.Hosts {
+		for _, f := range t.Hosts[i].Filters {
+			if r.filters == nil {
+				r.filters = make([][]*externalauth.Policy, len(t.Hosts))
+			}
+			r.filters[i] = append(r.filters[i], externalauth.Compile(f))
+		}
+	}
 	return r, nil
 }
 
@@ -182,6 +192,17 @@ func broken(reason string) *Routes {
 		panic("a table that matches everything must compile: " + err.Error())
 	}
 	return &Routes{Table: table, rules: []*Rule{newRule(t.Entries[0].Action, "")}}
+}
+
+// Filters are who is asked about a request, in this order, before Match; it is the host that says so, which none of them changes.
+func (r *Routes) Filters(req *msg.Request) []*externalauth.Policy {
+	if r.filters == nil {
+		return nil
+	}
+	if i := r.Table.Host(req); i != route.None {
+		return r.filters[i]
+	}
+	return nil
 }
 
 // Match finds the rule for a request; nil: none, the answer is 404.

@@ -17,6 +17,8 @@ type Explanation struct {
 	// Host names the part of the table that is for the request's host, "*.example.com"; empty where the table has no parts, or
 	// none for the host.
 	Host string
+	// Filters are asked, in this order, before anything of the rest happens.
+	Filters []*config.ExternalAuth
 	// Steps are the entries that were looked at, in order, up to the chosen one.
 	Steps []Step
 }
@@ -35,9 +37,10 @@ func (t *Table) Explain(r *msg.Request) Explanation {
 	first, end := 0, len(t.entries)
 	if t.hosts != nil {
 		first, end = 0, 0
-		if n := t.hosts.of(r); n != nil {
+		if h := t.hosts.index(r); h != None {
+			n, host := &t.hosts.runs[h], &t.Config.Hosts[h]
 			first, end = n.first, n.first+len(n.entries)
-			e.Host = strings.Join(t.hosts.namesOf(n, t.Config), " ")
+			e.Host, e.Filters = strings.Join(host.Names, " "), host.Filters
 		}
 	}
 	for i := first; i < end; i++ {

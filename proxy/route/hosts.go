@@ -40,10 +40,10 @@ func newHosts(list []config.Host, entries []matcher) *hosts {
 	return h
 }
 
-// of finds the entries for a request: those of its exact host, else of the wildcard with the longest suffix, else of any host.
-// Names are compared without regard to case, and without port (RFC 9110 sections 4.2.3 and 7.2). A request that names no host,
-// as HTTP/1.0 allows, is for any. nil: there are none.
-func (h *hosts) of(r *msg.Request) *run {
+// index finds the host of a request: its exact one, else the wildcard with the longest suffix, else any host. Names are compared
+// without regard to case, and without port (RFC 9110 sections 4.2.3 and 7.2). A request that names no host, as HTTP/1.0 allows, is for
+// any. None: there is none.
+func (h *hosts) index(r *msg.Request) int {
 	var lowered [maxHost]byte
 	name := hostname(r.Authority)
 	n := 0
@@ -53,7 +53,20 @@ func (h *hosts) of(r *msg.Request) *run {
 		}
 		n = len(name)
 	}
-	if i := h.names.match(lowered[:n]); i != None {
+	return h.names.match(lowered[:n])
+}
+
+// Host is the index of the host of the table that a request is for; None where there is none, and in a table without hosts.
+func (t *Table) Host(r *msg.Request) int {
+	if t.hosts == nil {
+		return None
+	}
+	return t.hosts.index(r)
+}
+
+// of finds the entries for a request; nil: there are none.
+func (h *hosts) of(r *msg.Request) *run {
+	if i := h.index(r); i != None {
 		return &h.runs[i]
 	}
 	return nil
@@ -84,14 +97,4 @@ func (n *run) match(r *msg.Request) int {
 		}
 	}
 	return None
-}
-
-// namesOf are the names that a run is for.
-func (h *hosts) namesOf(n *run, t *config.RouteTable) []string {
-	for i := range h.runs {
-		if &h.runs[i] == n {
-			return t.Hosts[i].Names
-		}
-	}
-	return nil
 }

@@ -29,6 +29,14 @@ func Validate(obj snapshot.Object) field.ErrorList {
 		}
 	case *appsv1.Deployment:
 		errs = append(errs, validateDeployment(o, spec)...)
+	case *gatewayv1.Gateway:
+		for i, l := range o.Spec.Listeners {
+			errs = append(errs, validateListenerFilters(l.Protocol, l.Filters, spec.Child("listeners").Index(i).Child("filters"))...)
+		}
+	case *gatewayv1.ListenerSet:
+		for i, l := range o.Spec.Listeners {
+			errs = append(errs, validateListenerFilters(l.Protocol, l.Filters, spec.Child("listeners").Index(i).Child("filters"))...)
+		}
 	case *gatewayv1.HTTPRoute:
 		for i, rule := range o.Spec.Rules {
 			errs = append(errs, validateRule(rule, spec.Child("rules").Index(i))...)
@@ -179,6 +187,29 @@ func validateFilters(filters []gatewayv1.HTTPRouteFilter, path *field.Path) fiel
 		}
 		if r := filter.RequestRedirect; r != nil && r.StatusCode != nil && !slices.Contains([]int{301, 302, 303, 307, 308}, *r.StatusCode) {
 			errs = append(errs, field.NotSupported(path.Child("requestRedirect", "statusCode"), *r.StatusCode, []string{"301", "302", "303", "307", "308"}))
+		}
+	}
+	return errs
+}
+
+func validateListenerFilters(protocol gatewayv1.ProtocolType, filters *gatewayv1.ListenerFilters, path *field.Path) field.ErrorList {
+	if filters == nil {
+		return nil
+	}
+	if protocol != gatewayv1.HTTPProtocolType && protocol != gatewayv1.HTTPSProtocolType {
+		return field.ErrorList{field.Invalid(path, protocol, "filters are for listeners of protocol HTTP and HTTPS")}
+	}
+	var errs field.ErrorList
+	for i, filter := range filters.Requests {
+		path := path.Child("requests").Index(i)
+		switch {
+		case filter.Type != gatewayv1.ListenerFilterExternalAuth && filter.Type != gatewayv1.ListenerFilterExtensionRef:
+			errs = append(errs, field.NotSupported(path.Child("type"), filter.Type, []gatewayv1.ListenerFilterType{gatewayv1.ListenerFilterExternalAuth, gatewayv1.ListenerFilterExtensionRef}))
+		case (filter.Type == gatewayv1.ListenerFilterExternalAuth) != (filter.ExternalAuth != nil),
+			(filter.Type == gatewayv1.ListenerFilterExtensionRef) != (filter.ExtensionRef != nil):
+			errs = append(errs, field.Required(path, "type "+string(filter.Type)+" needs the field of the same name, and no other"))
+		case filter.ExternalAuth != nil:
+			errs = append(errs, validateBackend(filter.ExternalAuth.BackendRef, path.Child("externalAuth", "backendRef"))...)
 		}
 	}
 	return errs

@@ -80,6 +80,9 @@ var GatewayListenerFiltersInvalid = suite.ConformanceTest{
 				listenerMustHave(t, s, gateway, listener, condition(string(gatewayv1.ListenerConditionResolvedRefs), metav1.ConditionFalse, reason))
 			})
 		}
+		t.Run("a type of filter that is not supported", func(t *testing.T) {
+			listenerMustHave(t, s, gateway, "extension", condition(string(gatewayv1.ListenerConditionAccepted), metav1.ConditionFalse, string(gatewayv1.ListenerReasonUnsupportedValue)))
+		})
 		t.Run("a TCP listener", func(t *testing.T) {
 			object := gatewayObject(s, "listener-filters-tcp")
 			object.Spec.Listeners[0].Protocol = gatewayv1.TCPProtocolType
