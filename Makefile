@@ -58,7 +58,7 @@ generate: ## Generate deepcopy functions, CRDs and RBAC
 
 .PHONY: bundle
 bundle: ## Generate the bundle for OLM from config/default
-	$(TOOL) kustomize build config/default | go run ./hack/bundle -version $(VERSION) -example config/samples/mesh.yaml -out bundle
+	$(TOOL) kustomize build config/default | go run ./hack/bundle -version $(VERSION) -out bundle config/samples/mesh.yaml config/samples/gatewayparameters.yaml
 
 ##@ Test
 .PHONY: test

@@ -75,7 +75,7 @@ func New(rc *rest.Config, c Config) (*Manager, error) {
 	}
 	m := &Manager{Manager: mgr}
 
-	// Outputs: proxies, the cluster's status, certificates.
+	// Outputs: proxies, the cluster's status, what gateways run on, certificates.
 	trail := egress.New(mgr.GetAPIReader(), mgr.GetEventRecorder("leno-egress"))
 	ads := server.New(server.Options{Unknown: trail.Note})
 	writer, err := status.Setup(mgr)

@@ -52,6 +52,7 @@ func TestManager(t *testing.T) {
 	t.Run("XBackend status", m.testXBackendStatus)
 	t.Run("features", m.testFeatures)
 	t.Run("addresses of a Gateway", m.testAddresses)
+	t.Run("parameters of gateways", m.testGatewayParameters)
 
 	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionTrue, "Installed")
@@ -410,4 +411,9 @@ func (m *running) testTrustBundle(t *testing.T, ca *authority) {
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "web"}}},
 	})
 	eventually(t, "bundle of a namespace with an injected pod", bundle("default"))
+	m.create(t, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "front", Annotations: map[string]string{mesh.AnnotationGateway: "front"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "leno-proxy", Image: "leno-proxy"}}},
+	})
+	eventually(t, "bundle of a namespace with a gateway, where nothing is injected", bundle("kube-system"))
 }

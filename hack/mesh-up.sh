@@ -37,3 +37,4 @@ if [ "$before" != "$build" ]; then
 fi
 step "wait for the manager" $cluster kubectl -n leno-system rollout status deployment/leno-manager --timeout=180s
 step "wait for the mesh" $cluster kubectl wait --for=condition=Ready mesh/default --timeout=120s
+step "let gateways request little" $cluster kubectl apply --server-side --force-conflicts -f hack/gatewayclass.yaml

@@ -11,7 +11,7 @@ var GroupVersion = schema.GroupVersion{Group: "mesh.leno.dev", Version: "v1alpha
 
 // AddToScheme makes the types of this package known to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &Mesh{}, &MeshList{})
+	s.AddKnownTypes(GroupVersion, &Mesh{}, &MeshList{}, &GatewayParameters{}, &GatewayParametersList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

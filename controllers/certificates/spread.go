@@ -19,7 +19,7 @@ import (
 //+kubebuilder:rbac:groups="",resources=configmaps,resourceNames=leno-trust-bundle,verbs=get;list;watch;update;patch
 //+kubebuilder:rbac:groups="",resources=configmaps,verbs=create
 
-// spreader copies the trust bundle into every namespace that has or may have injected pods: they cannot start without.
+// spreader copies the trust bundle into every namespace that has proxies, or may have injected pods: they cannot start without.
 // It runs on the leader.
 type spreader struct {
 	client client.Client
@@ -55,8 +55,8 @@ func (s *spreader) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.R
 
 // wanted tells whether pods of a namespace need the bundle.
 func (s *spreader) wanted(ctx context.Context, name string) (bool, error) {
-	if slices.Contains(inject.ProtectedNamespaces, name) {
-		return false, nil
+	if name == mesh.SystemNamespace {
+		return false, nil // its bundle is the one that is copied
 	}
 	var ns corev1.Namespace
 	if err := s.client.Get(ctx, client.ObjectKey{Name: name}, &ns); err != nil {
@@ -65,7 +65,7 @@ func (s *spreader) wanted(ctx context.Context, name string) (bool, error) {
 	if ns.DeletionTimestamp != nil {
 		return false, nil
 	}
-	if ns.Labels[mesh.LabelInject] == inject.Enabled {
+	if ns.Labels[mesh.LabelInject] == inject.Enabled && !slices.Contains(inject.ProtectedNamespaces, name) {
 		return true, nil
 	}
 	var pods corev1.PodList

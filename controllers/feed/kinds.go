@@ -25,7 +25,7 @@ import (
 //+kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tlsroutes;tcproutes;udproutes,verbs=get;list;watch
 //+kubebuilder:rbac:groups=gateway.networking.x-k8s.io,resources=xbackendtrafficpolicies;xbackends,verbs=get;list;watch
 //+kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=gatewayclasses.gateway.networking.k8s.io,verbs=get;list;watch
-//+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes,verbs=get;list;watch
+//+kubebuilder:rbac:groups=mesh.leno.dev,resources=meshes;gatewayparameters,verbs=get;list;watch
 
 // row is one kind that the mesh reads.
 type row struct {
@@ -101,6 +101,8 @@ var kinds = []row{
 	{kind: snapshot.KindBackendTraffic, new: object[xv1alpha1.XBackendTrafficPolicy], list: objects[xv1alpha1.XBackendTrafficPolicyList],
 		crd: &served.XBackendTrafficPolicy},
 	{kind: snapshot.KindXBackend, new: object[xv1alpha1.XBackend], list: objects[xv1alpha1.XBackendList], crd: &served.XBackend},
+	{kind: snapshot.KindGatewayParameters, new: object[v1alpha1.GatewayParameters], list: objects[v1alpha1.GatewayParametersList],
+		crd: &served.GatewayParameters},
 	{kind: snapshot.KindGatewayClass, new: object[gatewayv1.GatewayClass], list: objects[gatewayv1.GatewayClassList],
 		crd: &served.GatewayClass},
 	{kind: snapshot.KindGateway, new: object[gatewayv1.Gateway], list: objects[gatewayv1.GatewayList], crd: &served.Gateway},

@@ -27,6 +27,7 @@ var (
 	BackendTLSPolicy      = gatewayAPI("BackendTLSPolicy")
 	ReferenceGrant        = gatewayAPI("ReferenceGrant")
 	ReferenceGrantV1Beta1 = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"}
+	GatewayParameters     = schema.GroupVersionKind{Group: "mesh.leno.dev", Version: "v1alpha1", Kind: "GatewayParameters"}
 	ClusterTrustBundle    = schema.GroupVersionKind{Group: "certificates.k8s.io", Version: "v1", Kind: "ClusterTrustBundle"}
 	XMesh                 = experimental("XMesh")
 	XBackendTrafficPolicy = experimental("XBackendTrafficPolicy")

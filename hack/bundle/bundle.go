@@ -32,22 +32,26 @@ var labels = []label{
 	{"operators.operatorframework.io.bundle.channel.default.v1", channel},
 }
 
-// Build makes the bundle from the manifests that kustomize renders of config/default and an example of the Mesh. Same input, same
+// Build makes the bundle from the manifests that kustomize renders of config/default and an example of each kind. Same input, same
 // bytes.
-func Build(manifests, example []byte, version string) (Files, error) {
+func Build(manifests []byte, examples [][]byte, version string) (Files, error) {
 	r, err := sortOut(manifests)
 	if err != nil {
 		return nil, err
 	}
-	mesh, err := parse(example)
-	if err != nil {
-		return nil, fmt.Errorf("example: %w", err)
+	var shown []any
+	for _, example := range examples {
+		object, err := parse(example)
+		if err != nil {
+			return nil, fmt.Errorf("example: %w", err)
+		}
+		shown = append(shown, object.Object)
 	}
 	granted, free, err := grants(r)
 	if err != nil {
 		return nil, err
 	}
-	csv, err := newCSV(r, granted, mesh, version)
+	csv, err := newCSV(r, granted, shown, version)
 	if err != nil {
 		return nil, err
 	}

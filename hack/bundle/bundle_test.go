@@ -43,13 +43,24 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
+// samples are the examples that the Makefile shows.
+var samples = []string{root + "/config/samples/mesh.yaml", root + "/config/samples/gatewayparameters.yaml"}
+
 func build(t *testing.T) Files {
 	t.Helper()
-	files, err := Build([]byte(source(t)), []byte(read(t, root+"/config/samples/mesh.yaml")), "0.1.0")
+	files, err := Build([]byte(source(t)), examples(t), "0.1.0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return files
+}
+
+func examples(t *testing.T) (all [][]byte) {
+	t.Helper()
+	for _, path := range samples {
+		all = append(all, []byte(read(t, path)))
+	}
+	return all
 }
 
 func TestBuild(t *testing.T) {
@@ -62,6 +73,8 @@ func TestBuild(t *testing.T) {
 	}
 	want := []string{
 		"bundle.Dockerfile",
+		"manifests/leno-gateway-parameters-edit_rbac.authorization.k8s.io_v1_clusterrole.yaml",
+		"manifests/leno-gateway-parameters-view_rbac.authorization.k8s.io_v1_clusterrole.yaml",
 		"manifests/leno-manager_policy_v1_poddisruptionbudget.yaml",
 		"manifests/leno-manager_rbac.authorization.k8s.io_v1_role.yaml",
 		"manifests/leno-manager_rbac.authorization.k8s.io_v1_rolebinding.yaml",
@@ -69,6 +82,7 @@ func TestBuild(t *testing.T) {
 		"manifests/leno-mesh-view_rbac.authorization.k8s.io_v1_clusterrole.yaml",
 		"manifests/leno-metrics-reader_rbac.authorization.k8s.io_v1_clusterrole.yaml",
 		"manifests/leno.clusterserviceversion.yaml",
+		"manifests/mesh.leno.dev_gatewayparameters.yaml",
 		"manifests/mesh.leno.dev_meshes.yaml",
 		"metadata/annotations.yaml",
 	}
@@ -135,7 +149,7 @@ func TestBuildRefuses(t *testing.T) {
 			if !strings.Contains(manifests, c.old) {
 				t.Fatalf("config/ has no %q any more", c.old)
 			}
-			_, err := Build([]byte(strings.Replace(manifests, c.old, c.new, 1)), []byte(read(t, root+"/config/samples/mesh.yaml")), "0.1.0")
+			_, err := Build([]byte(strings.Replace(manifests, c.old, c.new, 1)), examples(t), "0.1.0")
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}
@@ -194,14 +208,13 @@ func TestRunReplacesTheEarlierBundle(t *testing.T) {
 	if err := os.WriteFile(stale, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	example := root + "/config/samples/mesh.yaml"
-	if err := run(strings.NewReader("kind: Nonsense"), "0.1.0", example, out); err == nil {
+	if err := run(strings.NewReader("kind: Nonsense"), "0.1.0", out, samples); err == nil {
 		t.Error("nonsense made a bundle")
 	}
 	if _, err := os.Stat(stale); err != nil {
 		t.Errorf("a run that failed touched the earlier bundle: %v", err)
 	}
-	if err := run(strings.NewReader(source(t)), "0.1.0", example, out); err != nil {
+	if err := run(strings.NewReader(source(t)), "0.1.0", out, samples); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(stale); !os.IsNotExist(err) {

@@ -93,7 +93,7 @@ type relatedImage struct {
 	Image string `json:"image"`
 }
 
-func newCSV(r rendered, granted []permission, example *unstructured.Unstructured, version string) (csv, error) {
+func newCSV(r rendered, granted []permission, examples []any, version string) (csv, error) {
 	deployments, images, err := strategy(r.deployments)
 	if err != nil {
 		return csv{}, err
@@ -102,7 +102,7 @@ func newCSV(r rendered, granted []permission, example *unstructured.Unstructured
 	if err != nil {
 		return csv{}, err
 	}
-	notes, err := csvAnnotations(r.namespace, example, images[0].Image)
+	notes, err := csvAnnotations(r.namespace, examples, images[0].Image)
 	if err != nil {
 		return csv{}, err
 	}
@@ -134,17 +134,17 @@ func newCSV(r rendered, granted []permission, example *unstructured.Unstructured
 }
 
 // csvAnnotations are what catalogues and consoles show. The namespace goes here with its labels, because bundles carry no Namespace.
-func csvAnnotations(namespace, example *unstructured.Unstructured, image string) (map[string]string, error) {
-	examples, err := json.MarshalIndent([]any{example.Object}, "", "  ")
+func csvAnnotations(namespace *unstructured.Unstructured, examples []any, image string) (map[string]string, error) {
+	shown, err := json.MarshalIndent(examples, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("encode the example: %w", err)
+		return nil, fmt.Errorf("encode the examples: %w", err)
 	}
 	template, err := json.Marshal(namespace.Object)
 	if err != nil {
 		return nil, fmt.Errorf("encode the namespace: %w", err)
 	}
 	return map[string]string{
-		"alm-examples":   string(examples),
+		"alm-examples":   string(shown),
 		"capabilities":   "Basic Install",
 		"categories":     "Networking",
 		"containerImage": image,

@@ -1,6 +1,6 @@
 // Command bundle writes the OLM bundle of Leno from what kustomize renders of config/default:
 //
-//	kustomize build config/default | bundle -version 0.1.0 -example config/samples/mesh.yaml -out bundle
+//	kustomize build config/default | bundle -version 0.1.0 -out bundle config/samples/mesh.yaml ...
 //
 // docs/decisions/0007-olm-bundle.md says what a bundle cannot carry, and how that gets installed.
 package main
@@ -17,25 +17,32 @@ import (
 
 func main() {
 	version := flag.String("version", "", "version of Leno, like 0.1.0")
-	example := flag.String("example", "config/samples/mesh.yaml", "the Mesh to show as an example")
 	out := flag.String("out", "bundle", "folder to write to; its manifests and metadata are replaced")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: bundle [flags] <file with an example of one of Leno's kinds>...")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if err := run(os.Stdin, *version, *example, *out); err != nil {
+	if err := run(os.Stdin, *version, *out, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rendered io.Reader, version, example, out string) error {
+func run(rendered io.Reader, version, out string, examples []string) error {
 	manifests, err := io.ReadAll(rendered)
 	if err != nil {
 		return fmt.Errorf("read the rendered manifests: %w", err)
 	}
-	mesh, err := os.ReadFile(example)
-	if err != nil {
-		return fmt.Errorf("read the example: %w", err)
+	var shown [][]byte
+	for _, path := range examples {
+		example, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read the example: %w", err)
+		}
+		shown = append(shown, example)
 	}
-	files, err := Build(manifests, mesh, version)
+	files, err := Build(manifests, shown, version)
 	if err != nil {
 		return err
 	}

@@ -59,9 +59,9 @@ var Rules = []Rule{
 		Reason: "batches in, meshes out: the shells own clients and streams",
 	},
 	{
-		From:   []string{"internal/inject/..."},
+		From:   []string{"internal/inject/...", "internal/provision/..."},
 		Deny:   []string{"k8s.io/client-go/...", "sigs.k8s.io/controller-runtime/...", "google.golang.org/grpc/..."},
-		Reason: "webhook and CLI call the same function, one of them without a cluster",
+		Reason: "what pods and gateways are made of is a function of its arguments: webhook and CLI call the same, one of them without a cluster",
 	},
 	{
 		From:   []string{"controllers/..."},

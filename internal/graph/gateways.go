@@ -21,10 +21,13 @@ type parent struct {
 
 // gateway is one Gateway of a class of ours.
 type gateway struct {
-	name      mesh.Name
-	object    *gatewayv1.Gateway
-	listeners []*listener
-	sets      []*listenerSet // in order of precedence, those that are not allowed too
+	name   mesh.Name
+	object *gatewayv1.Gateway
+	// parameters are what its proxies run on; held tells that they are not known.
+	parameters mesh.Parameters
+	held       bool
+	listeners  []*listener
+	sets       []*listenerSet // in order of precedence, those that are not allowed too
 	// refused says why it is not accepted although its listeners may be.
 	refused *status.Problem
 	// clientCertificate is for backends, and what is wrong with it.
@@ -44,16 +47,24 @@ type listenerSet struct {
 type gateways struct {
 	snapshot    *snapshot.Snapshot
 	definitions status.Definitions
+	classes     map[mesh.Name]*class
 	byName      map[mesh.Name]*gateway
 	sets        map[mesh.Name]*listenerSet
 }
 
 // gatewaysOf reads the Gateways whose class names us as its controller, and their ListenerSets.
 func gatewaysOf(s *snapshot.Snapshot, refs *references) *gateways {
-	g := &gateways{snapshot: s, definitions: definitionsOf(s), byName: map[mesh.Name]*gateway{}, sets: map[mesh.Name]*listenerSet{}}
+	g := &gateways{
+		snapshot: s, definitions: definitionsOf(s), classes: map[mesh.Name]*class{}, byName: map[mesh.Name]*gateway{}, sets: map[mesh.Name]*listenerSet{},
+	}
+	for name, object := range s.GatewayClasses {
+		if object.Spec.ControllerName == status.ControllerName {
+			g.classes[name] = classOf(name, object, refs)
+		}
+	}
 	for name, object := range s.Gateways {
-		if class := s.GatewayClasses[mesh.Name{Name: string(object.Spec.GatewayClassName)}]; class != nil && ours(class) {
-			g.byName[name] = gatewayOf(name, object, refs)
+		if of := g.classes[mesh.Name{Name: string(object.Spec.GatewayClassName)}]; of != nil {
+			g.byName[name] = gatewayOf(name, object, of, refs)
 		}
 	}
 	for name, object := range s.ListenerSets {
@@ -69,11 +80,7 @@ func gatewaysOf(s *snapshot.Snapshot, refs *references) *gateways {
 	return g
 }
 
-func ours(class *gatewayv1.GatewayClass) bool {
-	return class.Spec.ControllerName == status.ControllerName
-}
-
-func gatewayOf(name mesh.Name, object *gatewayv1.Gateway, refs *references) *gateway {
+func gatewayOf(name mesh.Name, object *gatewayv1.Gateway, of *class, refs *references) *gateway {
 	g := &gateway{name: name, object: object}
 	if tls := object.Spec.TLS; tls != nil && tls.Backend != nil && tls.Backend.ClientCertificateRef != nil {
 		certificate, wrong := refs.certificate(*tls.Backend.ClientCertificateRef, "Gateway", name.Namespace, status.ReasonInvalidClientCertificate)
@@ -84,7 +91,9 @@ func gatewayOf(name mesh.Name, object *gatewayv1.Gateway, refs *references) *gat
 	for _, l := range object.Spec.Listeners {
 		g.listeners = append(g.listeners, newListener(parent{"Gateway", name}, l, g.frontend(), name, refs))
 	}
-	g.refused = g.refusal()
+	parameters, unknown := parametersOf(object, of, refs)
+	g.parameters, g.held = parameters, unknown != nil
+	g.refused = cmp.Or(g.refusal(), unknown)
 	return g
 }
 
@@ -96,27 +105,15 @@ func (g *gateway) frontend() *gatewayv1.FrontendTLSConfig {
 	return g.object.Spec.TLS.Frontend
 }
 
-// refusal says what of a Gateway as a whole is not supported.
+// refusal says what of a Gateway's addresses is not supported.
 func (g *gateway) refusal() *status.Problem {
 	for i, a := range g.object.Spec.Addresses {
 		if kind := addressType(a); kind != gatewayv1.IPAddressType {
 			return ptr(status.Why(status.ReasonUnsupportedAddress, "spec.addresses[%d] is of type %.100s: only %s is supported", i, kind, gatewayv1.IPAddressType))
 		}
 	}
-	if i := g.object.Spec.Infrastructure; i != nil && i.ParametersRef != nil {
-		if ref := i.ParametersRef; ref.Group != parametersGroup || ref.Kind != parametersKind {
-			return ptr(status.Why(status.ReasonInvalidParameters, "spec.infrastructure.parametersRef is a %s: refer to a %s",
-				kindOf(string(ref.Group), string(ref.Kind)), kindOf(parametersGroup, parametersKind)))
-		}
-	}
 	return nil
 }
-
-// What a Gateway's parametersRef may be.
-const (
-	parametersGroup = "mesh.leno.dev"
-	parametersKind  = "GatewayParameters"
-)
 
 // parentGateway names the Gateway of a ListenerSet; the zero name if its parent is something else.
 func parentGateway(name mesh.Name, object *gatewayv1.ListenerSet) mesh.Name {
@@ -200,7 +197,9 @@ func (g *gateways) mesh(trustDomain string) map[mesh.Name]*mesh.Gateway {
 }
 
 func (g *gateway) infrastructure() mesh.Infrastructure {
-	out := mesh.Infrastructure{UID: string(g.object.UID), Class: string(g.object.Spec.GatewayClassName)}
+	out := mesh.Infrastructure{
+		UID: string(g.object.UID), Class: string(g.object.Spec.GatewayClassName), Parameters: g.parameters, Held: g.held,
+	}
 	g.infrastructureAddresses(&out)
 	if i := g.object.Spec.Infrastructure; i != nil {
 		out.Labels, out.Annotations = map[string]string{}, map[string]string{}
@@ -209,9 +208,6 @@ func (g *gateway) infrastructure() mesh.Infrastructure {
 		}
 		for k, v := range i.Annotations {
 			out.Annotations[string(k)] = string(v)
-		}
-		if i.ParametersRef != nil && g.refused == nil {
-			out.Parameters = mesh.Name{Namespace: g.name.Namespace, Name: i.ParametersRef.Name}
 		}
 	}
 	return out

@@ -5,9 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/status"
 )
@@ -15,10 +12,8 @@ import (
 // wants is the status of all classes, Gateways and ListenerSets that are ours, by kind and name.
 func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []status.Want {
 	var out []status.Want
-	for _, name := range slices.SortedFunc(maps.Keys(g.snapshot.GatewayClasses), compareNames) {
-		if class := g.snapshot.GatewayClasses[name]; ours(class) {
-			out = append(out, g.classWant(name, class))
-		}
+	for _, name := range slices.SortedFunc(maps.Keys(g.classes), compareNames) {
+		out = append(out, g.classWant(g.classes[name]))
 	}
 	standings := make(map[mesh.Name]standing, len(g.byName))
 	for _, name := range slices.SortedFunc(maps.Keys(g.byName), compareNames) {
@@ -33,58 +28,17 @@ func (g *gateways) wants(endpoints map[mesh.ServicePort][]mesh.Endpoint) []statu
 	return out
 }
 
-func (g *gateways) classWant(name mesh.Name, class *gatewayv1.GatewayClass) status.Want {
-	want := status.Want{Kind: "GatewayClass", Name: name, Generation: class.Generation, Features: status.GatewayFeatures(g.definitions)}
+func (g *gateways) classWant(c *class) status.Want {
+	want := status.Want{Kind: "GatewayClass", Name: c.name, Generation: c.object.Generation, Features: status.GatewayFeatures(g.definitions)}
 	accepted := status.True(status.TypeAccepted, status.ReasonAccepted, "Leno makes the Gateways of this class")
-	if ref := class.Spec.ParametersRef; ref != nil {
-		accepted = status.False(status.TypeAccepted, status.ReasonInvalidParameters,
-			"spec.parametersRef is not supported: name parameters in spec.infrastructure.parametersRef of each Gateway")
+	if c.refused != nil {
+		accepted = status.Because(status.TypeAccepted, []status.Problem{*c.refused})
 	}
 	want.Conditions = []status.Condition{accepted}
 	if definition := definitionIn(g.snapshot); definition != nil {
 		want.Conditions = append(want.Conditions, supportedVersion(definition))
 	}
 	return want
-}
-
-// standing is what there is of a gateway in the cluster.
-type standing struct {
-	// pending says what is still to come; nil: the gateway takes traffic.
-	pending   *status.Problem
-	addresses []status.Address
-	// assigned is the condition about addresses; nil: nothing is known yet.
-	assigned *status.Condition
-}
-
-// standing looks for the Service of a gateway and for proxies behind it.
-func (g *gateways) standing(name mesh.Name, endpoints map[mesh.ServicePort][]mesh.Endpoint) standing {
-	resource := mesh.Name{Namespace: name.Namespace, Name: mesh.GatewayResource(name.Name)}
-	service := g.snapshot.Services[resource]
-	if service == nil {
-		return standing{pending: ptr(status.Why(status.ReasonPending, "Service %s is being made", resource))}
-	}
-	found := g.byName[name].assign(service)
-	out := standing{addresses: found.addresses, assigned: ptr(found.assigned()), pending: found.pending(resource, service)}
-	if out.pending == nil && !served(resource, service, endpoints) {
-		out.pending = ptr(status.Why(status.ReasonPending, "no proxy of the gateway is ready yet: see Deployment %s", resource))
-	}
-	if !g.definitions.Has(status.FeatureAddressRoutability) {
-		for i := range out.addresses {
-			out.addresses[i].Routability = nil // the API server would drop it
-		}
-	}
-	return out
-}
-
-// served tells whether there is a ready proxy behind each port.
-func served(name mesh.Name, service *corev1.Service, endpoints map[mesh.ServicePort][]mesh.Endpoint) bool {
-	for _, p := range service.Spec.Ports {
-		list := endpoints[mesh.ServicePort{Name: name, Port: uint16(p.Port), UDP: p.Protocol == corev1.ProtocolUDP}]
-		if !slices.ContainsFunc(list, func(e mesh.Endpoint) bool { return e.Ready }) {
-			return false
-		}
-	}
-	return len(service.Spec.Ports) > 0
 }
 
 func (g *gateway) want(s standing) status.Want {

@@ -11,18 +11,20 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
+	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
 	"github.com/leno-mesh/leno/internal/status"
 )
 
-// references follows the references of routes, and of listeners.
+// references follows references.
 type references struct {
 	services map[mesh.Name]*corev1.Service
 	// grants lists the ReferenceGrants by their namespace, which is the one that they open.
 	grants     map[string][]*gatewayv1.ReferenceGrant
 	secrets    map[mesh.Name]*corev1.Secret
 	configMaps map[mesh.Name]*corev1.ConfigMap
+	parameters map[mesh.Name]*v1alpha1.GatewayParameters
 	// trustBundles are empty, too, in a cluster that does not serve them.
 	trustBundles      map[mesh.Name]*certificatesv1.ClusterTrustBundle
 	trustBundlesThere bool
@@ -34,7 +36,7 @@ type references struct {
 
 func newReferences(s *snapshot.Snapshot) *references {
 	refs := &references{
-		services: s.Services, secrets: s.Secrets, configMaps: s.ConfigMaps, grants: map[string][]*gatewayv1.ReferenceGrant{},
+		services: s.Services, secrets: s.Secrets, configMaps: s.ConfigMaps, parameters: s.GatewayParameters, grants: map[string][]*gatewayv1.ReferenceGrant{},
 		trustBundles: s.TrustBundles, trustBundlesThere: s.Serves(snapshot.TrustBundleDefinition),
 	}
 	for name, grant := range s.ReferenceGrants {

@@ -118,7 +118,9 @@ func (g *Gateway) Address(p GatewayPort, options Options) netip.AddrPort {
 func (g *Gateway) objects(running []Running) []snapshot.Object {
 	name := mesh.GatewayResource(g.Name.Name)
 	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: g.Namespace, Name: name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: g.Namespace, Name: name, Labels: map[string]string{
+			mesh.LabelManagedBy: mesh.ManagedBy, mesh.LabelGatewayName: mesh.GatewayLabel(g.Name.Name),
+		}},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeLoadBalancer, ClusterIP: g.IP.String(), ClusterIPs: []string{g.IP.String()}, Selector: g.Pod.Labels,
 		},

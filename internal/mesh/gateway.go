@@ -26,8 +26,9 @@ type Infrastructure struct {
 	// Labels and Annotations go onto everything that is made.
 	Labels      map[string]string
 	Annotations map[string]string
-	// Parameters names the GatewayParameters object in the Gateway's namespace, or in none the one of its class; "": defaults.
-	Parameters Name
+	Parameters  Parameters
+	// Held tells that parameters are referred to which cannot be read: what the Gateway has stays as it is until they can.
+	Held bool
 	// Addresses that are asked for from the cluster's load balancer; empty: any.
 	Addresses []netip.Addr
 	// ClusterOnly tells that only addresses of the cluster's own are asked for (routability Cluster), none of a load balancer.

@@ -15,6 +15,14 @@ const (
 // GatewayClass is the name of the GatewayClass that the operator creates. Others may name Leno as their controller, too.
 const GatewayClass = "leno"
 
+// Labels that tell what Leno made from what other implementations made for the same Gateway.
+const (
+	LabelApp       = "app.kubernetes.io/name"
+	GatewayApp     = "leno-gateway"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "leno"
+)
+
 // AnnotationGateway is the Gateway's whole name, on its pods: a label has no room for long ones.
 const AnnotationGateway = "mesh.leno.dev/gateway"
 
@@ -55,4 +63,30 @@ func hashed(name, of, end string) string {
 	const digits = 10
 	end = "-" + hex.EncodeToString(sum[:])[:digits] + end
 	return strings.TrimRight(name[:min(len(name), maxLabel-len(end))], "-.") + end
+}
+
+// Owner is the controller of an object, as its owner references tell.
+type Owner struct{ Kind, Name, UID string }
+
+// Claim is whose an object is that has a name that a Gateway needs.
+type Claim int
+
+// The claims.
+const (
+	ClaimForeign Claim = iota // somebody else made it
+	ClaimOwn                  // it was made for the Gateway
+	ClaimEarlier              // it was made for an earlier Gateway of the same name, and will be gone soon
+)
+
+// ClaimOf tells whose an object is by its labels and its owner; nil: it has none. Who made an object for a Gateway and took the owner away, as
+// "kubectl delete --cascade=orphan" and backups do, left it to the next Gateway of the name.
+func ClaimOf(gateway, uid string, labels map[string]string, owner *Owner) Claim {
+	made := labels[LabelManagedBy] == ManagedBy && labels[LabelGatewayName] == GatewayLabel(gateway)
+	switch {
+	case owner == nil && made, owner != nil && owner.Kind == "Gateway" && owner.UID == uid:
+		return ClaimOwn
+	case owner != nil && owner.Kind == "Gateway" && owner.Name == gateway && made:
+		return ClaimEarlier
+	}
+	return ClaimForeign
 }

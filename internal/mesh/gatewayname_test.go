@@ -36,6 +36,31 @@ func TestGatewayNames(t *testing.T) {
 	}
 }
 
+func TestClaimOf(t *testing.T) {
+	made := map[string]string{mesh.LabelManagedBy: mesh.ManagedBy, mesh.LabelGatewayName: "public"}
+	for _, tt := range []struct {
+		what   string
+		labels map[string]string
+		owner  *mesh.Owner
+		want   mesh.Claim
+	}{
+		{"made for it", made, &mesh.Owner{Kind: "Gateway", Name: "public", UID: "2"}, mesh.ClaimOwn},
+		{"its labels taken away", nil, &mesh.Owner{Kind: "Gateway", Name: "public", UID: "2"}, mesh.ClaimOwn},
+		{"its owner taken away", made, nil, mesh.ClaimOwn},
+		{"made for the one before", made, &mesh.Owner{Kind: "Gateway", Name: "public", UID: "1"}, mesh.ClaimEarlier},
+		{"made by somebody", nil, nil, mesh.ClaimForeign},
+		{"made by another implementation", map[string]string{mesh.LabelManagedBy: "other", mesh.LabelGatewayName: "public"}, nil, mesh.ClaimForeign},
+		{"made by another implementation, owned by the one before", map[string]string{mesh.LabelGatewayName: "public"},
+			&mesh.Owner{Kind: "Gateway", Name: "public", UID: "1"}, mesh.ClaimForeign},
+		{"made for another Gateway", map[string]string{mesh.LabelManagedBy: mesh.ManagedBy, mesh.LabelGatewayName: "other"}, nil, mesh.ClaimForeign},
+		{"of a Deployment", made, &mesh.Owner{Kind: "Deployment", Name: "public", UID: "2"}, mesh.ClaimForeign},
+	} {
+		if got := mesh.ClaimOf("public", "2", tt.labels, tt.owner); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.what, got, tt.want)
+		}
+	}
+}
+
 func TestKeysHide(t *testing.T) {
 	key := mesh.Key("secret")
 	shown := fmt.Sprintf("%v %s %+v %#v %v", key, key, mesh.Certificate{Key: key}, key, []any{key})

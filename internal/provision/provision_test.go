@@ -1,71 +1,83 @@
 package provision_test
 
 import (
-	"bytes"
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/inject"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/provision"
 	"github.com/leno-mesh/leno/test/golden"
 )
 
-func gateway() *mesh.Gateway {
-	return &mesh.Gateway{
-		Name: mesh.Name{Namespace: "shop", Name: "public"}, ServiceAccount: "public-leno",
-		Ports:          []mesh.GatewayPort{{Number: 80}, {Number: 443}, {Number: 53, UDP: true}},
-		Infrastructure: mesh.Infrastructure{UID: "42", Class: "leno"},
-	}
+// given is one testdata/<case>.in.yaml.
+type given struct {
+	Gateway    *mesh.Gateway
+	Mesh       *v1alpha1.Mesh
+	Autoscaled bool
 }
 
-// TestObjects compares what is made with what is known to be right.
-func TestObjects(t *testing.T) {
-	want := golden.Dir{Root: "testdata"}
-	for name, change := range map[string]func(*mesh.Infrastructure){
-		"plain":        func(*mesh.Infrastructure) {},
-		"cluster-only": func(i *mesh.Infrastructure) { i.ClusterOnly = true },
-		"address":      func(i *mesh.Infrastructure) { i.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.1")} },
-		"cluster-address": func(i *mesh.Infrastructure) {
-			i.ClusterAddresses = []netip.Addr{netip.MustParseAddr("10.96.0.7"), netip.MustParseAddr("fd00::7")}
-		},
-		// What makes things the Gateway's cannot be taken over by its owner's labels.
-		"labels": func(i *mesh.Infrastructure) {
-			i.Labels = map[string]string{
-				"team": "shop", mesh.LabelGatewayName: "other", mesh.LabelInject: inject.Enabled, "app.kubernetes.io/managed-by": "me",
-			}
-			i.Annotations = map[string]string{"team/pager": "1", mesh.AnnotationGateway: "other"}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := gateway()
-			change(&g.Infrastructure)
-			var out bytes.Buffer
-			for _, object := range provision.Objects(g, inject.FromMesh(nil)) {
-				text, err := yaml.Marshal(object)
-				if err != nil {
-					t.Fatal(err)
-				}
-				out.WriteString("---\n")
-				out.Write(text)
-			}
-			want.Check(t, name+".yaml", out.Bytes())
-		})
+func read(t *testing.T, file string) given {
+	t.Helper()
+	var in given
+	if err := yaml.UnmarshalStrict(golden.Read(t, file), &in); err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
+	in.Gateway.ServiceAccount = mesh.GatewayServiceAccount(in.Gateway.Name.Name)
+	return in
+}
+
+func (in given) objects() []provision.Object {
+	return provision.Objects(in.Gateway, inject.FromMesh(in.Mesh), in.Autoscaled)
+}
+
+// TestObjects compares what is made for the Gateway of each case with the testdata/<case>.out.yaml beside it.
+func TestObjects(t *testing.T) {
+	want := golden.Dir{Root: "testdata", Suffixes: []string{".out.yaml"}}
+	golden.Each(t, "testdata", ".in.yaml", func(t *testing.T, file string) {
+		var out strings.Builder
+		for _, object := range read(t, file).objects() {
+			text, err := yaml.Marshal(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.WriteString("---\n")
+			out.Write(text)
+		}
+		want.Check(t, strings.Replace(filepath.Base(file), ".in.", ".out.", 1), []byte(out.String()))
+	})
+	want.Orphans(t)
+}
+
+// TestNames: what may be removed has the names and kinds of what is made.
+func TestNames(t *testing.T) {
+	golden.Each(t, "testdata", ".in.yaml", func(t *testing.T, file string) {
+		in := read(t, file)
+		names := map[string]bool{}
+		for _, n := range provision.Names(in.Gateway.Name) {
+			names[n.Kind+" "+n.APIVersion+" "+n.Namespace+"/"+n.Name] = true
+		}
+		for _, o := range in.objects() {
+			apiVersion, kind := o.GetObjectKind().GroupVersionKind().ToAPIVersionAndKind()
+			if name := kind + " " + apiVersion + " " + o.GetNamespace() + "/" + o.GetName(); !names[name] {
+				t.Errorf("%s is made, and not among %v", name, names)
+			}
+		}
+	})
 }
 
 // The pods of gateways run where Pod Security "restricted" is enforced.
 func TestPodsAreRestricted(t *testing.T) {
-	for _, object := range provision.Objects(gateway(), inject.FromMesh(nil)) {
-		deployment, ok := object.(*appsv1.Deployment)
-		if !ok {
-			continue
-		}
-		pod := deployment.Spec.Template.Spec
+	golden.Each(t, "testdata", ".in.yaml", func(t *testing.T, file string) {
+		pod := read(t, file).objects()[1].(*appsv1.Deployment).Spec.Template.Spec
 		if pod.HostNetwork || pod.HostPID || pod.HostIPC || *pod.AutomountServiceAccountToken {
 			t.Error("the pod reaches beyond itself")
 		}
@@ -81,18 +93,63 @@ func TestPodsAreRestricted(t *testing.T) {
 				t.Errorf("container %s has privileges: %+v", c.Name, s)
 			}
 		}
-		return
-	}
-	t.Error("there is no Deployment")
+	})
 }
 
-// While a Gateway has no ports it has no Service, as one without ports cannot be.
-func TestNoPorts(t *testing.T) {
-	g := gateway()
-	g.Ports = nil
-	for _, object := range provision.Objects(g, inject.FromMesh(nil)) {
-		if _, is := object.(*corev1.Service); is {
-			t.Error("a Service without ports")
+// TestListenersRestartNobody: what listeners come and go changes the Service alone.
+func TestListenersRestartNobody(t *testing.T) {
+	in := read(t, "testdata/plain.in.yaml")
+	before := in.objects()
+	in.Gateway.Ports = append(in.Gateway.Ports, mesh.GatewayPort{Number: 8443})
+	after := in.objects()
+	if d := cmp.Diff(before[:3], after[:3]); d != "" {
+		t.Errorf("new ports change more than the Service:\n%s", d)
+	}
+	if s := after[3].(*corev1.Service); len(s.Spec.Ports) != 4 {
+		t.Errorf("ports of the Service: %+v", s.Spec.Ports)
+	}
+}
+
+// TestObjectsAreCopies: what is done to the objects afterwards does not reach the input.
+func TestObjectsAreCopies(t *testing.T) {
+	in := read(t, "testdata/everything.in.yaml")
+	for _, object := range in.objects() {
+		for _, m := range []map[string]string{object.GetLabels(), object.GetAnnotations()} {
+			for key := range m {
+				m[key] = "changed"
+			}
+		}
+	}
+	if d := cmp.Diff(read(t, "testdata/everything.in.yaml"), in, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		t.Errorf("the input was changed (-before +after):\n%s", d)
+	}
+}
+
+// TestSame: routes change often and concern no object; everything that an object is made of does.
+func TestSame(t *testing.T) {
+	base := read(t, "testdata/everything.in.yaml").Gateway
+	if other := read(t, "testdata/everything.in.yaml").Gateway; !provision.Same(base, other) {
+		t.Error("a Gateway is not the same as itself")
+	}
+	for what, tc := range map[string]struct {
+		change func(*mesh.Gateway)
+		same   bool
+	}{
+		"routes": {func(g *mesh.Gateway) {
+			g.Ports[2].Listeners = []*mesh.Listener{{Hosts: []mesh.Host{{Name: "a.example", Routes: &mesh.RouteTable{}}}}}
+		}, true},
+		"its UID":           {func(g *mesh.Gateway) { g.Infrastructure.UID = "other" }, false},
+		"a label":           {func(g *mesh.Gateway) { g.Infrastructure.Labels["team"] = "other" }, false},
+		"an address":        {func(g *mesh.Gateway) { g.Infrastructure.Addresses = nil }, false},
+		"its class":         {func(g *mesh.Gateway) { g.Infrastructure.Class = "other" }, false},
+		"parameters":        {func(g *mesh.Gateway) { *g.Infrastructure.Parameters.Replicas = 5 }, false},
+		"what is not known": {func(g *mesh.Gateway) { g.Infrastructure.Held = true }, false},
+		"a port":            {func(g *mesh.Gateway) { g.Ports = g.Ports[1:] }, false},
+	} {
+		other := read(t, "testdata/everything.in.yaml").Gateway
+		tc.change(other)
+		if got := provision.Same(base, other); got != tc.same {
+			t.Errorf("%s changed: same is %v", what, got)
 		}
 	}
 }

@@ -21,28 +21,29 @@ type Kind string
 
 // The kinds of a Snapshot.
 const (
-	KindService        Kind = "Service"
-	KindEndpointSlice  Kind = "EndpointSlice"
-	KindPod            Kind = "Pod"
-	KindNamespace      Kind = "Namespace"
-	KindServiceAccount Kind = "ServiceAccount"
-	KindNode           Kind = "Node"
-	KindSecret         Kind = "Secret" // of type kubernetes.io/tls
-	KindConfigMap      Kind = "ConfigMap"
-	KindGatewayClass   Kind = "GatewayClass"
-	KindGateway        Kind = "Gateway"
-	KindListenerSet    Kind = "ListenerSet"
-	KindHTTPRoute      Kind = "HTTPRoute"
-	KindGRPCRoute      Kind = "GRPCRoute"
-	KindTLSRoute       Kind = "TLSRoute"
-	KindTCPRoute       Kind = "TCPRoute"
-	KindUDPRoute       Kind = "UDPRoute"
-	KindReferenceGrant Kind = "ReferenceGrant"
-	KindBackendTLS     Kind = "BackendTLSPolicy"
-	KindBackendTraffic Kind = "XBackendTrafficPolicy"
-	KindXBackend       Kind = "XBackend"
-	KindMesh           Kind = "Mesh"
-	KindTrustBundle    Kind = "ClusterTrustBundle"
+	KindService           Kind = "Service"
+	KindEndpointSlice     Kind = "EndpointSlice"
+	KindPod               Kind = "Pod"
+	KindNamespace         Kind = "Namespace"
+	KindServiceAccount    Kind = "ServiceAccount"
+	KindNode              Kind = "Node"
+	KindSecret            Kind = "Secret" // of type kubernetes.io/tls
+	KindConfigMap         Kind = "ConfigMap"
+	KindGatewayClass      Kind = "GatewayClass"
+	KindGateway           Kind = "Gateway"
+	KindListenerSet       Kind = "ListenerSet"
+	KindHTTPRoute         Kind = "HTTPRoute"
+	KindGRPCRoute         Kind = "GRPCRoute"
+	KindTLSRoute          Kind = "TLSRoute"
+	KindTCPRoute          Kind = "TCPRoute"
+	KindUDPRoute          Kind = "UDPRoute"
+	KindReferenceGrant    Kind = "ReferenceGrant"
+	KindBackendTLS        Kind = "BackendTLSPolicy"
+	KindBackendTraffic    Kind = "XBackendTrafficPolicy"
+	KindXBackend          Kind = "XBackend"
+	KindGatewayParameters Kind = "GatewayParameters"
+	KindMesh              Kind = "Mesh"
+	KindTrustBundle       Kind = "ClusterTrustBundle"
 	// KindDefinition says what the cluster's API is: the CustomResourceDefinition of GatewayClasses, its metadata only, tells the version of
 	// the Gateway API; one by the name of another kind that not every cluster serves tells that this one does.
 	KindDefinition Kind = "CustomResourceDefinition"
@@ -62,7 +63,8 @@ func (k Kind) ClusterScoped() bool {
 func Kinds() []Kind {
 	return []Kind{
 		KindDefinition, KindMesh, KindNamespace, KindNode, KindServiceAccount, KindService, KindPod, KindEndpointSlice,
-		KindSecret, KindConfigMap, KindTrustBundle, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindXBackend, KindGatewayClass, KindGateway, KindListenerSet,
+		KindSecret, KindConfigMap, KindTrustBundle, KindReferenceGrant, KindBackendTLS, KindBackendTraffic, KindXBackend, KindGatewayParameters,
+		KindGatewayClass, KindGateway, KindListenerSet,
 		KindHTTPRoute, KindGRPCRoute, KindTLSRoute, KindTCPRoute, KindUDPRoute,
 	}
 }
@@ -168,6 +170,8 @@ func KindOf(obj runtime.Object) (Kind, bool) {
 		return KindXBackend, true
 	case *gatewayv1.ReferenceGrant, *gatewayv1beta1.ReferenceGrant:
 		return KindReferenceGrant, true
+	case *v1alpha1.GatewayParameters:
+		return KindGatewayParameters, true
 	case *v1alpha1.Mesh:
 		return KindMesh, true
 	case *metav1.PartialObjectMetadata:

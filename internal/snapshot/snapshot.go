@@ -18,29 +18,30 @@ import (
 // Snapshot is one immutable picture of the cluster: neither its maps nor the objects in them may be changed. The zero
 // value is an empty cluster.
 type Snapshot struct {
-	Services        map[mesh.Name]*corev1.Service
-	EndpointSlices  map[mesh.Name]*discoveryv1.EndpointSlice
-	Pods            map[mesh.Name]*corev1.Pod
-	Namespaces      map[mesh.Name]*corev1.Namespace
-	ServiceAccounts map[mesh.Name]*corev1.ServiceAccount
-	Nodes           map[mesh.Name]*corev1.Node
-	Secrets         map[mesh.Name]*corev1.Secret
-	ConfigMaps      map[mesh.Name]*corev1.ConfigMap
-	TrustBundles    map[mesh.Name]*certificatesv1.ClusterTrustBundle
-	GatewayClasses  map[mesh.Name]*gatewayv1.GatewayClass
-	Gateways        map[mesh.Name]*gatewayv1.Gateway
-	ListenerSets    map[mesh.Name]*gatewayv1.ListenerSet
-	HTTPRoutes      map[mesh.Name]*gatewayv1.HTTPRoute
-	GRPCRoutes      map[mesh.Name]*gatewayv1.GRPCRoute
-	TLSRoutes       map[mesh.Name]*gatewayv1.TLSRoute
-	TCPRoutes       map[mesh.Name]*gatewayv1.TCPRoute
-	UDPRoutes       map[mesh.Name]*gatewayv1.UDPRoute
-	ReferenceGrants map[mesh.Name]*gatewayv1.ReferenceGrant
-	BackendTLS      map[mesh.Name]*gatewayv1.BackendTLSPolicy
-	BackendTraffic  map[mesh.Name]*xv1alpha1.XBackendTrafficPolicy
-	XBackends       map[mesh.Name]*xv1alpha1.XBackend
-	Meshes          map[mesh.Name]*v1alpha1.Mesh
-	Definitions     map[mesh.Name]*metav1.PartialObjectMetadata
+	Services          map[mesh.Name]*corev1.Service
+	EndpointSlices    map[mesh.Name]*discoveryv1.EndpointSlice
+	Pods              map[mesh.Name]*corev1.Pod
+	Namespaces        map[mesh.Name]*corev1.Namespace
+	ServiceAccounts   map[mesh.Name]*corev1.ServiceAccount
+	Nodes             map[mesh.Name]*corev1.Node
+	Secrets           map[mesh.Name]*corev1.Secret
+	ConfigMaps        map[mesh.Name]*corev1.ConfigMap
+	TrustBundles      map[mesh.Name]*certificatesv1.ClusterTrustBundle
+	GatewayClasses    map[mesh.Name]*gatewayv1.GatewayClass
+	Gateways          map[mesh.Name]*gatewayv1.Gateway
+	ListenerSets      map[mesh.Name]*gatewayv1.ListenerSet
+	HTTPRoutes        map[mesh.Name]*gatewayv1.HTTPRoute
+	GRPCRoutes        map[mesh.Name]*gatewayv1.GRPCRoute
+	TLSRoutes         map[mesh.Name]*gatewayv1.TLSRoute
+	TCPRoutes         map[mesh.Name]*gatewayv1.TCPRoute
+	UDPRoutes         map[mesh.Name]*gatewayv1.UDPRoute
+	ReferenceGrants   map[mesh.Name]*gatewayv1.ReferenceGrant
+	BackendTLS        map[mesh.Name]*gatewayv1.BackendTLSPolicy
+	BackendTraffic    map[mesh.Name]*xv1alpha1.XBackendTrafficPolicy
+	XBackends         map[mesh.Name]*xv1alpha1.XBackend
+	GatewayParameters map[mesh.Name]*v1alpha1.GatewayParameters
+	Meshes            map[mesh.Name]*v1alpha1.Mesh
+	Definitions       map[mesh.Name]*metav1.PartialObjectMetadata
 
 	// slices lists the EndpointSlices of each Service by name of slice.
 	slices  map[mesh.Name][]*discoveryv1.EndpointSlice
@@ -101,6 +102,7 @@ func (s *Snapshot) contents() map[Ref]Object {
 	collect(all, KindBackendTLS, s.BackendTLS)
 	collect(all, KindBackendTraffic, s.BackendTraffic)
 	collect(all, KindXBackend, s.XBackends)
+	collect(all, KindGatewayParameters, s.GatewayParameters)
 	collect(all, KindMesh, s.Meshes)
 	collect(all, KindDefinition, s.Definitions)
 	return all

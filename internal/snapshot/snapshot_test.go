@@ -31,6 +31,7 @@ func someObject(r *rand.Rand) Object {
 		&corev1.Pod{ObjectMeta: meta}, &corev1.Namespace{ObjectMeta: cluster}, &corev1.ServiceAccount{ObjectMeta: meta},
 		&corev1.Node{ObjectMeta: cluster}, &gatewayv1.HTTPRoute{ObjectMeta: meta}, &gatewayv1.ReferenceGrant{ObjectMeta: meta},
 		&gatewayv1beta1.ReferenceGrant{ObjectMeta: meta}, &v1alpha1.Mesh{ObjectMeta: cluster}, &certificatesv1.ClusterTrustBundle{ObjectMeta: cluster},
+		&v1alpha1.GatewayParameters{ObjectMeta: meta},
 	}
 	return all[r.IntN(len(all))]
 }

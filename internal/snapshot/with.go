@@ -80,6 +80,8 @@ func (d *draft) apply(e Event) {
 		put(d, &n.XBackends, e, sameGeneration)
 	case KindReferenceGrant:
 		put(d, &n.ReferenceGrants, e, sameGeneration)
+	case KindGatewayParameters:
+		put(d, &n.GatewayParameters, e, sameGeneration)
 	case KindMesh:
 		put(d, &n.Meshes, e, sameGeneration)
 	case KindDefinition:

@@ -26,6 +26,7 @@ const (
 	ReasonNotAllowed               = "NotAllowed"
 	ReasonUnsupportedAddress       = "UnsupportedAddress"
 	ReasonAddressNotAssigned       = "AddressNotAssigned"
+	ReasonNameTaken                = "NameTaken"
 	ReasonAddressNotUsable         = "AddressNotUsable"
 	ReasonAddressesAssigned        = "AddressesAssigned"
 	ReasonPartiallyAssigned        = "PartiallyAssigned"

@@ -33,7 +33,7 @@ func Start(t testing.TB) *Server {
 		t.Skip("needs the binaries of a Kubernetes API server: run make test-api")
 	}
 	env := &envtest.Environment{
-		CRDInstallOptions: envtest.CRDInstallOptions{Paths: []string{filepath.Join(root(t), "config/crd/mesh.leno.dev_meshes.yaml")}, ErrorIfPathMissing: true},
+		CRDInstallOptions: envtest.CRDInstallOptions{Paths: definitions(t), ErrorIfPathMissing: true},
 	}
 	rc, err := env.Start()
 	if err != nil {
@@ -103,6 +103,16 @@ func (s *Server) As(namespace, account string) *rest.Config {
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 	}
 	return rc
+}
+
+// definitions are the files of Leno's own definitions.
+func definitions(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root(t), "config/crd/mesh.leno.dev_*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no definitions in config/crd: %v", err)
+	}
+	return files
 }
 
 // root is the top of the checkout.

@@ -16,6 +16,7 @@ import (
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/leno-mesh/leno/api/v1alpha1"
 	"github.com/leno-mesh/leno/internal/snapshot"
 )
 
@@ -182,10 +183,10 @@ func (r *Result) add(file string, line int, document []byte) {
 
 // knownVersion is the version of a kind that is understood, for those who took another one.
 func knownVersion(kind string) string {
-	gateway := gatewayv1.GroupVersion.String()
+	gateway, leno := gatewayv1.GroupVersion.String(), v1alpha1.GroupVersion.String()
 	versions := map[string]string{
 		"HTTPRoute": gateway, "GRPCRoute": gateway, "TLSRoute": gateway, "TCPRoute": gateway, "UDPRoute": gateway, "ReferenceGrant": gateway,
-		"Gateway": gateway, "GatewayClass": gateway, "ListenerSet": gateway, "BackendTLSPolicy": gateway, "Mesh": "mesh.leno.dev/v1alpha1",
+		"Gateway": gateway, "GatewayClass": gateway, "ListenerSet": gateway, "BackendTLSPolicy": gateway, "Mesh": leno, "GatewayParameters": leno,
 		"Service": "v1", "Namespace": "v1", "ServiceAccount": "v1", "Deployment": "apps/v1", "EndpointSlice": "discovery.k8s.io/v1",
 	}
 	return versions[kind]
