@@ -32,10 +32,13 @@ done
 profiles=${profiles/gateway/GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP}
 profiles=${profiles/mesh/MESH-HTTP,MESH-GRPC}
 
+# What is tested, before reports of it change files.
+version=$(git describe --tags --always --dirty)
+
 # suite FLAGS...: the suite inside the cluster's network. 2 h is twice what a full run takes.
 suite() {
   (cd test/conformance && "$cluster" exec -- ../../bin/conformance.test -test.v -test.timeout 2h -test.parallel 4 \
-    --version "$(git describe --tags --always --dirty)" "$@" "${rest[@]}")
+    --version "$version" "$@" "${rest[@]}")
 }
 
 # run CHANNEL: what the flags ask for.

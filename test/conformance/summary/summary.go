@@ -72,11 +72,13 @@ func Render(report *confv1.ConformanceReport, all []suite.ConformanceTest, outco
 	fmt.Fprintf(&b, "# Gateway API %s, %s channel\n\n", report.GatewayAPIVersion, report.GatewayAPIChannel)
 	fmt.Fprintf(&b, "Leno %s, %s.\n\n", report.Version, report.Date)
 	b.WriteString("| profile | core tests | extended tests | extended features |\n|---|---|---|---|\n")
-	for _, p := range report.ProfileReports {
+	for i := range report.ProfileReports {
+		p := &report.ProfileReports[i]
 		extended, claims := "none", "none"
 		if p.Extended != nil {
 			extended = counts(p.Extended.Status)
-			claims = fmt.Sprintf("%d of %d", len(p.Extended.SupportedFeatures), len(p.Extended.SupportedFeatures)+len(p.Extended.UnsupportedFeatures))
+			left, _ := missing(report, p)
+			claims = fmt.Sprintf("%d of %d", len(p.Extended.SupportedFeatures), len(p.Extended.SupportedFeatures)+len(left))
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.Name, counts(p.Core), extended, claims)
 	}
@@ -109,15 +111,37 @@ func counts(s confv1.Status) string {
 	return out
 }
 
+// missing are the features that a profile does not claim and could: the standard channel has no fields for the experimental ones.
+func missing(report *confv1.ConformanceReport, p *confv1.ProfileReport) (out, absent []string) {
+	for _, name := range p.Extended.UnsupportedFeatures {
+		if f := features.GetFeature(features.FeatureName(name)); report.GatewayAPIChannel == "standard" && f.Channel == features.FeatureChannelExperimental {
+			absent = append(absent, name)
+			continue
+		}
+		out = append(out, name)
+	}
+	return out, absent
+}
+
 func unsupported(report *confv1.ConformanceReport) string {
 	var b strings.Builder
-	for _, p := range report.ProfileReports {
-		if p.Extended != nil && len(p.Extended.UnsupportedFeatures) > 0 {
-			fmt.Fprintf(&b, "- %s: %s\n", p.Name, strings.Join(p.Extended.UnsupportedFeatures, ", "))
+	var elsewhere []string
+	for i := range report.ProfileReports {
+		p := &report.ProfileReports[i]
+		if p.Extended == nil {
+			continue
+		}
+		left, absent := missing(report, p)
+		elsewhere = append(elsewhere, absent...)
+		if len(left) > 0 {
+			fmt.Fprintf(&b, "- %s: %s\n", p.Name, strings.Join(left, ", "))
 		}
 	}
 	if b.Len() == 0 {
-		return "Nothing: all extended features of these profiles are claimed.\n"
+		b.WriteString("Nothing: all extended features of these profiles are claimed.\n")
+	}
+	if slices.Sort(elsewhere); len(elsewhere) > 0 {
+		fmt.Fprintf(&b, "\nOnly in the experimental channel: %s.\n", strings.Join(slices.Compact(elsewhere), ", "))
 	}
 	return b.String()
 }

@@ -105,6 +105,21 @@ func TestComplaintsOfNothing(t *testing.T) {
 	}
 }
 
+// The standard channel has no fields for the features of the experimental one: nobody can claim them there.
+func TestMissing(t *testing.T) {
+	p := &confv1.ProfileReport{Name: "GATEWAY-HTTP", Extended: &confv1.ExtendedStatus{
+		SupportedFeatures: []string{"HTTPRouteRetryCodes"}, UnsupportedFeatures: []string{"HTTPRouteCORS", "HTTPRouteDestinationPortMatching"},
+	}}
+	for channel, want := range map[string]string{
+		"standard":     "- GATEWAY-HTTP: HTTPRouteCORS\n\nOnly in the experimental channel: HTTPRouteDestinationPortMatching.\n",
+		"experimental": "- GATEWAY-HTTP: HTTPRouteCORS, HTTPRouteDestinationPortMatching\n",
+	} {
+		if got := unsupported(&confv1.ConformanceReport{GatewayAPIChannel: channel, ProfileReports: []confv1.ProfileReport{*p}}); got != want {
+			t.Errorf("%s: %q", channel, got)
+		}
+	}
+}
+
 // The suite's own tests: how many there are, and which are in no profile. A new version of the suite changes this, and
 // reports/README.md and the documentation with it.
 func TestSuite(t *testing.T) {
