@@ -131,10 +131,10 @@ test-differential: ## The same resources and requests to Leno and to a real Envo
 	envoy=$$(hack/envoy.sh); cd test/differential; ENVOY=$$envoy $(CURDIR)/$(BIN)/differential.test -test.timeout 10m $(ARGS)
 
 .PHONY: test-e2e
-test-e2e: test-netns test-api conformance-images ## The real cluster end to end, with a part of the conformance suite (root, Linux)
+test-e2e: test-netns test-api conformance-images ## The real cluster end to end, with the seven profiles of the conformance suite (root, Linux)
 	go test -tags e2e -c -o $(BIN)/e2e.test ./test/e2e
 	cd test/e2e && $(CLUSTER) exec -- $(CURDIR)/$(BIN)/e2e.test -test.v -test.timeout 25m
-	hack/conformance.sh --keep --profile MESH-HTTP
+	hack/conformance.sh --keep --profile mesh,gateway
 
 # The suite's echo servers under the names that its manifests have. echo-basic is the original, of which the module proxy has v0.1.0 only;
 # echo-advanced is a stand-in, and the end-to-end tests use it too. ext-authz is for tests of our own.
