@@ -78,10 +78,16 @@ type control struct {
 	answers map[netip.AddrPort]*config.Listener
 	config  config.Config
 	away    bool
+	refused []string
 }
 
 func (c *control) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 func (c *control) Release(netip.AddrPort)        {}
+func (c *control) Refused(to netip.AddrPort, host string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = append(c.refused, to.String()+"/"+host)
+}
 func (c *control) Outbound(_ context.Context, to netip.AddrPort) (*config.Config, bool) {
 	c.mu.Lock()
 	away := c.away

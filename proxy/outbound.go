@@ -35,7 +35,9 @@ func (p *Proxy) outbound(ctx context.Context, conn net.Conn) {
 	f := flow{direction: telemetry.Outbound, source: p.self(), to: to, destination: d}
 	switch {
 	case d == nil:
-		p.refuse(telemetry.Outbound, conn, "not_registered")
+		p.refuse(telemetry.Outbound, conn, notRegistered)
+	case d.ByName:
+		p.byName(ctx, conn, f)
 	case !registered:
 		p.opaque(ctx, conn, f) // nothing is known: touch nothing
 	case d.Protocol == config.HTTP || d.Protocol == config.HTTP2 || d.Protocol == config.Detect:
@@ -48,25 +50,35 @@ func (p *Proxy) outbound(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// destination finds what the control plane says about an address. Unknown ones are reached as they are, or not at all
-// (nil), as the outbound policy says.
+// destination finds what the control plane says about an address. Unknown ones are reached as they are, by the host that their clients
+// name, or not at all (nil), as the outbound policy says.
 func (p *Proxy) destination(ctx context.Context, to netip.AddrPort) (d *plan.Destination, registered bool) {
-	d, known := p.plan.Load().Outbound(to)
-	if !known {
-		ctx, cancel := context.WithTimeout(ctx, askTimeout)
-		defer cancel()
-		if _, known = p.control.Outbound(ctx, to); known {
-			d, _ = p.plan.Load().Outbound(to)
-		}
-	}
-	switch now := p.plan.Load(); {
-	case d != nil:
+	if d := p.ask(ctx, to); d != nil {
 		return d, true
-	case now.Config.RegistryOnly:
+	}
+	switch now := p.plan.Load(); now.Config.Policy {
+	case config.OutboundDeny:
 		return nil, false
+	case config.OutboundRegistryOnly:
+		p.ask(ctx, config.CatchAll(to.Port()))
+		return p.plan.Load().ByName(to.Port()), false
 	default:
 		return now.Direct(to), false
 	}
+}
+
+// ask finds what the control plane says about an address; nil: it knows no such, or does not answer.
+func (p *Proxy) ask(ctx context.Context, to netip.AddrPort) *plan.Destination {
+	d, known := p.plan.Load().Outbound(to)
+	if known {
+		return d
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if _, known = p.control.Outbound(ctx, to); known {
+		d, _ = p.plan.Load().Outbound(to)
+	}
+	return d
 }
 
 // circular tells whether the connection would come back to the proxy itself.
@@ -105,7 +117,7 @@ func (p *Proxy) client(f flow) forward.Conn {
 	var last atomic.Pointer[answer] // requests of one connection may ask at the same time
 	last.Store(&answer{to: f.destination})
 	return forward.Conn{
-		Direction: f.direction, Source: f.source, MTLS: f.mtls, Client: f.client, Edge: edge(f),
+		Direction: f.direction, Source: f.source, MTLS: f.mtls, Client: f.client, Edge: edge(f), Unregistered: p.unregistered(f),
 		Resolve: func() *plan.Destination {
 			now, before := p.plan.Load(), last.Load()
 			if now == before.from {
@@ -117,6 +129,11 @@ func (p *Proxy) client(f flow) forward.Conn {
 			} else if f.direction == telemetry.Gateway {
 				if c := now.Chain(f.chain); c != nil {
 					next.to = c.Destination
+				}
+			} else if f.destination.ByName {
+				// What is not registered any more is not reached any more.
+				if now.Config.Policy.Closes() {
+					next.to = now.ByName(f.destination.Address.Port())
 				}
 			} else if d, _ := now.Outbound(f.to); d != nil {
 				next.to = d

@@ -39,6 +39,8 @@ type Control interface {
 	Outbound(ctx context.Context, to netip.AddrPort) (cfg *config.Config, known bool)
 	// Release gives up a destination that is not used any more.
 	Release(to netip.AddrPort)
+	// Refused lets it know of a connection to an unknown destination that was refused, and the host that its client named, "" if none.
+	Refused(to netip.AddrPort, host string)
 }
 
 // Options are the seams of a proxy. All fields without "optional" must be set.

@@ -147,9 +147,9 @@ func TestUnknownDestinations(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
-	web.control.change(func(cfg *config.Config) { cfg.RegistryOnly = true })
+	web.control.change(func(cfg *config.Config) { cfg.Policy = config.OutboundDeny })
 	if !web.refused(outside) {
-		t.Error("registry only: not refused")
+		t.Error("denied: not refused")
 	}
 }
 

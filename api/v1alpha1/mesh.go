@@ -102,22 +102,26 @@ type MeshMTLS struct {
 	Mode MTLSMode `json:"mode,omitempty"`
 }
 
-// OutboundPolicy says what happens to connections to addresses that the mesh does not know.
+// OutboundPolicy says what happens to connections to addresses that no Service and no pod has.
 //
-// +kubebuilder:validation:Enum=Allow;RegistryOnly
+// +kubebuilder:validation:Enum=Allow;Deny;RegistryOnly
 type OutboundPolicy string
 
 // The outbound policies.
 const (
 	// OutboundAllow passes such connections on untouched.
 	OutboundAllow OutboundPolicy = "Allow"
-	// OutboundRegistryOnly closes them: only Services and pods of the cluster can be reached.
+	// OutboundDeny closes them: only Services and pods of the cluster can be reached.
+	OutboundDeny OutboundPolicy = "Deny"
+	// OutboundRegistryOnly closes them, but for those whose client names a host that an XBackend of the pod's own namespace registers:
+	// they go to that host.
 	OutboundRegistryOnly OutboundPolicy = "RegistryOnly"
 )
 
 // MeshOutbound says what sidecars do with connections to unknown addresses.
 type MeshOutbound struct {
-	// Policy is Allow or RegistryOnly.
+	// Policy is Allow (they pass as they are), Deny (they are closed) or RegistryOnly (they are closed, unless the TLS server name or
+	// HTTP Host, and the port, are those of an XBackend of the pod's namespace: then they go to the host that it names).
 	// +kubebuilder:default=Allow
 	// +optional
 	Policy OutboundPolicy `json:"policy,omitempty"`

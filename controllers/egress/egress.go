@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -19,44 +18,36 @@ import (
 )
 
 const (
-	// quiet is how long nothing more is said of a pod and an address.
+	// quiet is how long nothing more is said of a pod, an address and a host.
 	quiet = time.Hour
-	// remembered bounds the pairs of pod and address whose last Event is remembered, and waiting those that are still to be told.
+	// remembered bounds the sightings whose last Event is remembered, and waiting those that are still to be told.
 	remembered = 10_000
 	waiting    = 256
 	// Events are told at this rate for the whole replica, per second: what is beyond it is in the sidecars' access logs only.
 	rate, burst = 5, 50
 )
 
-// sighting is a connection to an address that the mesh knows nothing of.
-type sighting struct {
-	pod    mesh.Name
-	to     netip.AddrPort
-	policy mesh.OutboundPolicy
-}
-
 // Trail makes Events of sightings.
 type Trail struct {
 	pods    client.Reader
 	events  events.EventRecorder
 	limiter flowcontrol.PassiveRateLimiter
-	queue   chan sighting
+	queue   chan mesh.Sighting
 
 	mu   sync.Mutex // guards last
-	last map[sighting]time.Time
+	last map[mesh.Sighting]time.Time
 }
 
 // New makes a Trail that reads pods from an API server.
 func New(pods client.Reader, recorder events.EventRecorder) *Trail {
 	return &Trail{
 		pods: pods, events: recorder, limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(rate, burst),
-		queue: make(chan sighting, waiting), last: map[sighting]time.Time{},
+		queue: make(chan mesh.Sighting, waiting), last: map[mesh.Sighting]time.Time{},
 	}
 }
 
 // Note takes a sighting. It does not wait: what cannot be told soon is left out.
-func (t *Trail) Note(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolicy) {
-	s := sighting{pod, to, policy}
+func (t *Trail) Note(s mesh.Sighting) {
 	if !t.news(s) {
 		return
 	}
@@ -67,7 +58,7 @@ func (t *Trail) Note(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolic
 }
 
 // news tells whether nothing was said of it lately, and it can be said now.
-func (t *Trail) news(s sighting) bool {
+func (t *Trail) news(s mesh.Sighting) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,7 +88,7 @@ func (t *Trail) Run(ctx context.Context) error {
 		select {
 		case s := <-t.queue:
 			if err := t.tell(ctx, s); err != nil && ctx.Err() == nil {
-				slog.InfoContext(ctx, "no Event of a connection to an unknown address", "pod", s.pod.String(), "to", s.to.String(), "error", err)
+				slog.InfoContext(ctx, "no Event of a connection to an unknown address", "pod", s.Pod.String(), "to", s.To.String(), "error", err)
 			}
 		case <-ctx.Done():
 			return nil
@@ -105,18 +96,35 @@ func (t *Trail) Run(ctx context.Context) error {
 	}
 }
 
-func (t *Trail) tell(ctx context.Context, s sighting) error {
+func (t *Trail) tell(ctx context.Context, s mesh.Sighting) error {
 	pod := &metav1.PartialObjectMetadata{}
 	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
-	if err := t.pods.Get(ctx, client.ObjectKey{Namespace: s.pod.Namespace, Name: s.pod.Name}, pod); err != nil {
+	if err := t.pods.Get(ctx, client.ObjectKey{Namespace: s.Pod.Namespace, Name: s.Pod.Name}, pod); err != nil {
 		return fmt.Errorf("read the pod: %w", err)
 	}
-	if s.policy == mesh.OutboundRegistryOnly {
-		t.events.Eventf(pod, nil, corev1.EventTypeWarning, "UnknownDestinationRefused", "Connect",
-			"the connection to %s was closed: no Service or pod has that address, and spec.outbound.policy of the Mesh is RegistryOnly", s.to)
-		return nil
-	}
-	t.events.Eventf(pod, nil, corev1.EventTypeNormal, "UnknownDestination", "Connect",
-		"the connection to %s passed as it is: no Service or pod has that address; spec.outbound.policy RegistryOnly of the Mesh would close it", s.to)
+	kind, reason, text := words(s)
+	t.events.Eventf(pod, nil, kind, reason, "Connect", "%s", text)
 	return nil
+}
+
+// words say what happened to a connection, and what would change that.
+func words(s mesh.Sighting) (kind, reason, text string) {
+	const refused = "UnknownDestinationRefused"
+	closed := fmt.Sprintf("the connection to %s was closed: no Service or pod has that address, ", s.To)
+	xbackend := fmt.Sprintf("an XBackend of namespace %s with type ExternalHostname, externalHostname.hostname", s.Pod.Namespace)
+	switch {
+	case s.Policy == mesh.OutboundDeny:
+		return corev1.EventTypeWarning, refused, closed + "and spec.outbound.policy of the Mesh is Deny"
+	case s.Policy == mesh.OutboundRegistryOnly && s.Host != "":
+		return corev1.EventTypeWarning, refused, closed + fmt.Sprintf(
+			"spec.outbound.policy of the Mesh is RegistryOnly, and no XBackend registers the host %s, which the client named: %s %s and port.number %d would permit it",
+			s.Host, xbackend, s.Host, s.To.Port())
+	case s.Policy == mesh.OutboundRegistryOnly:
+		return corev1.EventTypeWarning, refused, closed + fmt.Sprintf(
+			"spec.outbound.policy of the Mesh is RegistryOnly, and the client named no host, by the server name of TLS or the Host of HTTP: once it does, %s of that name and port.number %d would permit it",
+			xbackend, s.To.Port())
+	}
+	return corev1.EventTypeNormal, "UnknownDestination", fmt.Sprintf(
+		"the connection to %s passed as it is: no Service or pod has that address; spec.outbound.policy Deny of the Mesh would close it, and RegistryOnly too unless %s as the client names it and port.number %d registers its host",
+		s.To, xbackend, s.To.Port())
 }

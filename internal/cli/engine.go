@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/leno-mesh/leno/internal/graph"
@@ -51,6 +52,18 @@ func (e engine) resource(who mesh.Name, typeURL, name string) (config.Resource, 
 // client is a pod of a namespace: the mesh treats all clients of one namespace alike.
 func (e engine) client(namespace string) mesh.Name {
 	return mesh.Name{Namespace: namespace, Name: local.You}
+}
+
+// outside tells whether a URL is of a host outside of the mesh: with a dot in its name, and no Service.
+func (e engine) outside(target *url.URL, namespace string) bool {
+	if target.Scheme != "http" && target.Scheme != "https" || !strings.Contains(target.Hostname(), ".") {
+		return false
+	}
+	if parts := strings.Split(strings.TrimSuffix(target.Hostname(), "."), "."); len(parts) > 2 && parts[2] != "svc" {
+		return true
+	}
+	name, _, _ := e.service(target.Hostname(), namespace)
+	return e.mesh.Services[name] == nil
 }
 
 // service finds the Service that a host means for a client in a namespace: its DNS name, short or long. Without a

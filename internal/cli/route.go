@@ -39,8 +39,10 @@ func newRoute() *cobra.Command {
 		Long: `Tell where a request would go, and why: which rules were looked at, which one matched, and what happens then. The
 answer comes from the code that sidecars and gateways run.
 
-With --gateway the request is one that reaches a Gateway from outside; its listeners are chosen by the URL's port and host.`,
+With --gateway the request is one that reaches a Gateway from outside; its listeners are chosen by the URL's port and host.
+With --from, a host that is no Service is one outside of the mesh; an https URL is for TLS of the client's own.`,
 		Example: `  leno route -f config/samples/shop --to http://catalog.shop/items -H 'X-Canary: yes'
+  leno route -f manifests --from shop --to https://api.payments.example
   leno route -f manifests --gateway shop/web --to https://www.example.com/items`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,8 +58,10 @@ With --gateway the request is one that reaches a Gateway from outside; its liste
 			switch {
 			case q.gateway != "":
 				return explainGateway(cmd.OutOrStdout(), e, q)
+			case q.from != "" && e.outside(q.target, q.from):
+				return explainOutside(cmd.OutOrStdout(), e, q)
 			case q.target.Scheme != "http" || q.target.Hostname() == "":
-				return errors.New("--to is http://SERVICE.NAMESPACE[:PORT][/PATH]; for a request to a Gateway say --gateway NAMESPACE/NAME, too")
+				return errors.New("--to is http://SERVICE.NAMESPACE[:PORT][/PATH]; for a request to a Gateway say --gateway NAMESPACE/NAME, too, and for one to a host outside of the mesh --from NAMESPACE")
 			}
 			return explain(cmd.OutOrStdout(), e, q)
 		},
@@ -125,6 +129,10 @@ func (e engine) follow(out io.Writer, client mesh.Name, l *config.Listener, q qu
 	printFilters(out, explanation.Filters)
 	printSteps(out, explanation)
 	if explanation.Chosen == route.None {
+		if l.ByName {
+			fmt.Fprintf(out, "no XBackend of namespace %s registers that host at this port: the answer is 403\n", client.Namespace)
+			return nil
+		}
 		fmt.Fprintln(out, "no rule matches: the answer is 404")
 		return nil
 	}

@@ -42,10 +42,12 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 	gateways := gatewaysOf(s, refs)
 	a := &attachment{snapshot: s, refs: refs, services: services, gateways: gateways, tables: tables{}}
 	wants := a.attach(routesOf(s))
+	xbackends := servicesOfXBackends(refs.xbackends)
 	m := &mesh.Mesh{
 		Settings:     settings,
 		Services:     services,
-		XBackends:    servicesOfXBackends(refs.xbackends),
+		XBackends:    xbackends,
+		Registered:   registeredOf(xbackends, settings.Outbound),
 		Gateways:     gateways.mesh(settings.TrustDomain),
 		Workloads:    workloads,
 		Frontends:    frontendsOf(services),

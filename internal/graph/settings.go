@@ -28,8 +28,12 @@ func settingsOf(m *v1alpha1.Mesh, opts Options) mesh.Settings {
 	if m.Spec.MTLS.Mode == v1alpha1.MTLSStrict {
 		out.MTLS = mesh.MTLSStrict
 	}
-	if m.Spec.Outbound.Policy == v1alpha1.OutboundRegistryOnly {
+	switch m.Spec.Outbound.Policy {
+	case v1alpha1.OutboundDeny:
+		out.Outbound = mesh.OutboundDeny
+	case v1alpha1.OutboundRegistryOnly:
 		out.Outbound = mesh.OutboundRegistryOnly
+	case v1alpha1.OutboundAllow:
 	}
 	return out
 }

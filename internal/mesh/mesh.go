@@ -36,6 +36,8 @@ type Mesh struct {
 	Services map[Name]*Service
 	// XBackends are destinations of routes that are no Services, by name, each as a Service without addresses and with one port.
 	XBackends map[Name]*Service
+	// Registered are the XBackends whose hosts sidecars may reach by name, under OutboundRegistryOnly: one for each host, ascending by it.
+	Registered map[Registry][]ServicePort
 	// Gateways by name.
 	Gateways map[Name]*Gateway
 	// Workloads by pod name; pods without an address yet, finished pods and host-network pods are left out.
@@ -66,15 +68,6 @@ type MTLSMode string
 const (
 	MTLSPermissive MTLSMode = "Permissive" // mutual TLS from sidecars, plain text from everybody else
 	MTLSStrict     MTLSMode = "Strict"     // mutual TLS only
-)
-
-// OutboundPolicy says what happens to connections to addresses that the mesh does not know.
-type OutboundPolicy string
-
-// The outbound policies.
-const (
-	OutboundAllow        OutboundPolicy = "Allow"
-	OutboundRegistryOnly OutboundPolicy = "RegistryOnly"
 )
 
 // Protocol is what is known of a port's traffic before the first byte.

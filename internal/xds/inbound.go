@@ -51,8 +51,8 @@ func inbound(m *mesh.Mesh, who mesh.Name) *listenerv3.Listener {
 			set(KeyWorkload, workload(w, w.Identity)).
 			set(KeyInbound, fields{"strict": structpb.NewBoolValue(strict)}.nested("protocols", protocols)).
 			set(KeyProxy, fields{
-				"registry_only": structpb.NewBoolValue(m.Settings.Outbound == mesh.OutboundRegistryOnly),
-				"access_log":    structpb.NewBoolValue(m.Settings.AccessLog),
+				"outbound":   structpb.NewStringValue(string(m.Settings.Outbound)),
+				"access_log": structpb.NewBoolValue(m.Settings.AccessLog),
 			}).proto(),
 	}
 	if strict {

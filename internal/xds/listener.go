@@ -29,6 +29,12 @@ func Listener(m *mesh.Mesh, who mesh.Name, name string) *listenerv3.Listener {
 	if !ok {
 		return nil
 	}
+	if dst.Addr().IsUnspecified() {
+		if dst != CatchAll(dst.Port()) {
+			return nil
+		}
+		return catchAll(m, who.Namespace, dst)
+	}
 	if sp, port := frontend(m, dst); port != nil {
 		out := outbound{name: name, dst: dst, cluster: ClusterName(sp), service: ClusterName(sp), protocol: port.Protocol}
 		out.origin = m.Services[sp.Name].Origin

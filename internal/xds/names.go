@@ -37,11 +37,11 @@ const (
 	// KeyWorkload {namespace, name, pod, identity} of an endpoint or of the inbound listener.
 	KeyWorkload = "dev.leno.workload"
 	// KeyListener {protocol, service, cluster, max_request_body} of an outbound listener; the limit is in bytes, below
-	// 4 GiB, and no limit when it is not there. {service, backends} of a gateway's listener, backends for datagrams only.
+	// 4 GiB, and no limit when it is not there. {by_name} of a catch-all listener. {service, backends} of a gateway's listener, backends for datagrams only.
 	KeyListener = "dev.leno.listener"
 	// KeyInbound {strict, protocols, max_request_body} of the inbound listener; protocols by decimal port.
 	KeyInbound = "dev.leno.inbound"
-	// KeyProxy {registry_only, access_log}, on the inbound listener: settings of the whole proxy.
+	// KeyProxy {outbound, access_log}, on the inbound listener: settings of the whole proxy.
 	KeyProxy = "dev.leno.proxy"
 	// KeyCluster {service, protocol, fail, persistence, retry_budget} of a cluster; fail answers all requests that would go there,
 	// persistence is as KeyPersistence, and retry_budget {percent, interval, min_retries, min_interval} with times in milliseconds.
@@ -62,7 +62,9 @@ const (
 
 const (
 	outboundPrefix = "outbound/"
-	gatewayPrefix  = "gateway/"
+	// refusedPrefix begins the names by which a proxy tells of connections that it has refused.
+	refusedPrefix = "refused/"
+	gatewayPrefix = "gateway/"
 	// datagramPrefix begins the names of a gateway's listeners for datagrams.
 	datagramPrefix    = "udp/"
 	certificatePrefix = "certificate/"
@@ -93,6 +95,50 @@ func CertificateName(c mesh.Name) string { return certificatePrefix + c.String()
 func ListenerName(dst netip.AddrPort) string {
 	return outboundPrefix + canonical(dst).String()
 }
+
+// CatchAll is the destination whose listener takes connections to a port of addresses that no other one has: "outbound/0.0.0.0:443".
+// Envoy, too, turns to the listener of the wildcard address when it has none for the original destination.
+func CatchAll(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.IPv4Unspecified(), port) }
+
+// RegisteredRouteName is the table of the hosts at a port that a namespace registers, "outbound/shop/*:80".
+func RegisteredRouteName(namespace string, port uint16) string {
+	return outboundPrefix + namespace + "/*:" + strconv.Itoa(int(port))
+}
+
+// parseRegisteredRoute reverses RegisteredRouteName. Names of Services have no slash, so no port's table is called so.
+func parseRegisteredRoute(name string) (namespace string, port uint16, ok bool) {
+	rest, isOutbound := strings.CutPrefix(name, outboundPrefix)
+	namespace, number, found := strings.Cut(rest, "/*:")
+	n, err := strconv.ParseUint(number, 10, 16)
+	ok = isOutbound && found && err == nil && name == RegisteredRouteName(namespace, uint16(n))
+	return namespace, uint16(n), ok
+}
+
+// RefusedName tells of a connection that was refused for its host, which may be empty: "refused/192.0.2.1:443/www.example.com". There
+// never is such a listener: a proxy asks for it to let the control plane know, as it does for every address that it is to reach.
+func RefusedName(dst netip.AddrPort, host string) string {
+	return refusedPrefix + canonical(dst).String() + "/" + host
+}
+
+// ParseRefusedName reverses RefusedName. The host has the characters of host names only: it comes from an application.
+func ParseRefusedName(name string) (dst netip.AddrPort, host string, ok bool) {
+	rest, ok := strings.CutPrefix(name, refusedPrefix)
+	if !ok {
+		return netip.AddrPort{}, "", false
+	}
+	address, host, _ := strings.Cut(rest, "/")
+	dst, ok = parsePodCluster(address)
+	outside := func(c rune) bool {
+		return (c < 'a' || 'z' < c) && (c < '0' || '9' < c) && c != '-' && c != '_' && c != '.'
+	}
+	if !ok || len(host) > maxHost || strings.ContainsFunc(host, outside) || RefusedName(dst, host) != name {
+		return netip.AddrPort{}, "", false
+	}
+	return dst, host, true
+}
+
+// maxHost is the length of the longest name in DNS, without the dot at its end.
+const maxHost = 253
 
 // ClusterName is "namespace/service:port", of the cluster and of its endpoints; "namespace/service:port/udp" for a UDP port, and
 // "namespace/name:port/xbackend" for an XBackend.

@@ -17,12 +17,16 @@ import (
 
 const anyHost = "*"
 
-// RouteConfiguration is a port's producer table, a client namespace's consumer table, or a table of the asking gateway; nil
+// RouteConfiguration is a port's producer table, a client namespace's consumer table, a table of the asking gateway, or of the hosts that
+// the asking namespace registers; nil
 // when there is none by that name. Routes stand in order of precedence; a request that none matches is answered 404, by Envoy
 // as by our proxy.
 func RouteConfiguration(m *mesh.Mesh, who mesh.Name, name string) *routev3.RouteConfiguration {
 	if isGatewayRoute(name) {
 		return gatewayRoutes(m, gatewayOf(m, who), name)
+	}
+	if _, _, ok := parseRegisteredRoute(name); ok {
+		return registeredRoutes(m, who, name)
 	}
 	sp, consumer, ok := parseRoute(name)
 	if !ok {

@@ -61,6 +61,9 @@ func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
 		}
 		return ""
 	}
+	if _, _, ok := parseRegisteredRoute(name); ok && typeURL == RouteType {
+		return who.Namespace
+	}
 	if typeURL != ListenerType {
 		return ""
 	}
@@ -70,6 +73,9 @@ func Scope(m *mesh.Mesh, who mesh.Name, typeURL, name string) string {
 	dst, ok := ParseListenerName(name)
 	if !ok {
 		return ""
+	}
+	if dst.Addr().IsUnspecified() {
+		return who.Namespace
 	}
 	_, port := frontend(m, dst)
 	if port == nil || port.Consumer[who.Namespace] == nil && port.ConsumerL4[who.Namespace] == nil {

@@ -17,6 +17,9 @@ func Unchanged(old, next *mesh.Mesh, typeURL, name, scope string) bool {
 			return true
 		}
 	}
+	if at, ok := registryOf(typeURL, name, scope); ok {
+		return sameRegistry(old, next, at)
+	}
 	switch typeURL {
 	case ListenerType:
 		return sameListener(old, next, name)
@@ -46,6 +49,33 @@ func sameListener(old, next *mesh.Mesh, name string) bool {
 		return false
 	}
 	return sameWorkload(old, next, old.WorkloadByIP[dst.Addr()], next.WorkloadByIP[dst.Addr()])
+}
+
+// registryOf tells whose registered hosts a resource is made of, if it is.
+func registryOf(typeURL, name, scope string) (mesh.Registry, bool) {
+	switch typeURL {
+	case ListenerType:
+		dst, ok := ParseListenerName(name)
+		return mesh.Registry{Namespace: scope, Port: dst.Port()}, ok && dst.Addr().IsUnspecified()
+	case RouteType:
+		namespace, port, ok := parseRegisteredRoute(name)
+		return mesh.Registry{Namespace: namespace, Port: port}, ok
+	}
+	return mesh.Registry{}, false
+}
+
+// sameRegistry compares lists by where they are stored, and the XBackends in them by pointer.
+func sameRegistry(old, next *mesh.Mesh, at mesh.Registry) bool {
+	a, b := old.Registered[at], next.Registered[at]
+	if len(a) == 0 || len(a) != len(b) || &a[0] != &b[0] || old.Settings != next.Settings {
+		return false
+	}
+	for _, to := range b {
+		if !sameService(old, next, to) {
+			return false
+		}
+	}
+	return true
 }
 
 func sameGateway(old, next *mesh.Mesh, gateway string) bool {

@@ -170,7 +170,7 @@ func TestInbound(t *testing.T) {
 				Protocols: map[uint16]config.Protocol{8080: config.HTTP, 9000: config.TCP},
 				Workload:  config.Workload{Namespace: "shop", Name: "cart", Pod: "cart-1", Identity: cartID},
 			},
-			RegistryOnly: true, AccessLog: true,
+			Policy: config.OutboundRegistryOnly, AccessLog: true,
 		})
 	}
 	if v := xds.Message(shop(), web, xds.ClusterType, "inbound").(interface{ ValidateAll() error }); v.ValidateAll() != nil {

@@ -28,10 +28,24 @@ type Config struct {
 	Clusters map[string]*Cluster
 	// Routes by name; listeners refer to them.
 	Routes map[string]*RouteTable
-	// Outbound policy for unknown destinations: true forbids them.
-	RegistryOnly bool
-	AccessLog    bool
+	// Policy is for unknown destinations.
+	Policy    OutboundPolicy
+	AccessLog bool
 }
+
+// OutboundPolicy says what happens to connections to destinations that the control plane does not know.
+type OutboundPolicy string
+
+// The outbound policies.
+const (
+	OutboundAllow OutboundPolicy = "Allow" // they pass as they are, as without any policy
+	OutboundDeny  OutboundPolicy = "Deny"  // they are closed
+	// OutboundRegistryOnly gives them to the listener that takes any address (CatchAll): they go by the host that they name.
+	OutboundRegistryOnly OutboundPolicy = "RegistryOnly"
+)
+
+// Closes tells whether there are such connections that do not pass.
+func (p OutboundPolicy) Closes() bool { return p == OutboundDeny || p == OutboundRegistryOnly }
 
 // Origin names the object that a piece of configuration was made from ("HTTPRoute shop/cart rule canary").
 type Origin struct {
@@ -75,6 +89,9 @@ type Listener struct {
 	// Edge tells that clients are from outside of the mesh: believed nothing about where a request came from, and their paths
 	// are made normal.
 	Edge bool
+	// ByName tells that the listener is for any address at its port: TLS goes by SNI, each HTTP request by the hosts of Routes, and
+	// nothing else is let through.
+	ByName bool
 }
 
 // Inbound is how a sidecar receives.

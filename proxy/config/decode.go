@@ -23,8 +23,8 @@ type Resource struct {
 // InboundListener is the listener by the name "inbound": how the pod receives, and the settings of the whole proxy.
 type InboundListener struct {
 	Inbound
-	RegistryOnly bool
-	AccessLog    bool
+	Policy    OutboundPolicy
+	AccessLog bool
 }
 
 // Assignment is the endpoints of the cluster of the same name.

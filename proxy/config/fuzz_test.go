@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(0), "inbound", encode(f, config.ListenerType, validInbound))
 	f.Add(uint8(0), "udp/127.0.0.1:53", encode(f, config.ListenerType, validUDP))
 	f.Add(uint8(0), "x", encode(f, config.ListenerType, validSNI))
+	f.Add(uint8(0), "x", encode(f, config.ListenerType, validByName))
 	f.Add(uint8(0), "gateway/443", encode(f, config.ListenerType, validPort))
 	f.Add(uint8(0), "gateway/80", encode(f, config.ListenerType, validPlainPort))
 	f.Add(uint8(1), "x", encode(f, config.RouteType, validHosts))
@@ -53,6 +55,7 @@ func mutated(t testing.TB) (types, names []string, bodies [][]byte) {
 		add(seedTypes[i], "x", json)
 	}
 	add(config.ListenerType, "gateway/443", validPort)
+	add(config.ListenerType, "x", validByName)
 	add(config.RouteType, "x", validHosts)
 	add(config.RouteType, "x", validAuth)
 	add(config.RouteType, "x", validFiltered())
@@ -102,6 +105,15 @@ func usable(t *testing.T, typeURL, name string, body []byte) {
 			}
 			for _, table := range r.Port.Tables() {
 				c.Routes[table] = &config.RouteTable{Name: table}
+			}
+		}
+		if l := r.Listener; l != nil {
+			c.Outbound = map[netip.AddrPort]*config.Listener{config.CatchAll(443): l}
+			for _, cluster := range l.References() {
+				c.Clusters[cluster] = &config.Cluster{Name: cluster}
+			}
+			if l.Routes != "" {
+				c.Routes[l.Routes] = &config.RouteTable{Name: l.Routes}
 			}
 		}
 		if r.Inbound != nil {

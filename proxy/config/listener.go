@@ -25,7 +25,12 @@ func decodeListener(name string, body []byte) (*Listener, error) {
 		facts := md[keyListener]
 		l.Protocol, l.Service, l.Cluster = facts.protocol("protocol"), facts.text("service"), facts.text("cluster")
 		l.MaxRequestBody = int64(facts.count("max_request_body", math.MaxUint32))
+		l.ByName = facts.flag("by_name")
 		facts.done()
+		if l.ByName {
+			decodeByName(m, l)
+			return
+		}
 		inspector := httpInspector
 		if l.Protocol == TLS {
 			inspector = tlsInspector
@@ -180,7 +185,7 @@ func decodeInbound(body []byte) (*InboundListener, error) {
 		in.MaxRequestBody = int64(how.count("max_request_body", math.MaxUint32))
 		how.done()
 		settings := md[keyProxy]
-		in.RegistryOnly, in.AccessLog = settings.flag("registry_only"), settings.flag("access_log")
+		in.Policy, in.AccessLog = settings.outboundPolicy("outbound"), settings.flag("access_log")
 		settings.done()
 		m.ignore(
 			2,  // address

@@ -28,6 +28,14 @@ func Destination(dst netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(dst.Addr().Unmap().WithZone(""), dst.Port())
 }
 
+// CatchAll is the destination whose listener takes connections to a port of addresses that the control plane does not know.
+func CatchAll(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.IPv4Unspecified(), port) }
+
+// RefusedName tells the control plane, by asking for it, of a connection that was refused for its host, which may be empty.
+func RefusedName(dst netip.AddrPort, host string) string {
+	return "refused/" + Destination(dst).String() + "/" + host
+}
+
 // failCluster stands in for a backend that must fail.
 const failCluster = "dev.leno.fail"
 

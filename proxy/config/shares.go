@@ -118,7 +118,7 @@ func distinct(m *message, rules []SNIRule) {
 // wildcard for such names.
 func validServerName(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
-	if name == "" || len(name) > 253 {
+	if name == "" || len(name) > maxHostName {
 		return false
 	}
 	for label := range strings.SplitSeq(name, ".") {

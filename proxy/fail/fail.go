@@ -41,6 +41,7 @@ const (
 	AuthDenied
 	AuthFailed
 	RetryBudget
+	NotRegistered
 	kinds
 )
 
@@ -81,6 +82,7 @@ var table = [kinds]Entry{
 	AuthDenied:       {403, "auth_denied", "the authorization server does not allow the request"},
 	AuthFailed:       {503, "auth_failed", "the authorization server has not decided about the request"},
 	RetryBudget:      {503, "retry_budget", "the budget for retries to the backend is spent"},
+	NotRegistered:    {403, "not_registered", "the host is not registered"},
 }
 
 // Of returns what k turns into.

@@ -70,6 +70,7 @@ func (x *call) choose() {
 	x.until, x.untilKind = x.deadline, x.lateKind
 	x.arm()
 	if err != nil {
+		x.who.refused(err, &x.req)
 		x.fail(err)
 		return
 	}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -38,7 +39,7 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 			connect = d.Routes.Connect(req) != nil
 		}
 		if !connect {
-			return decision{}, &fail.Error{Kind: fail.Connect}
+			return decision{}, unmatched(d, req, fail.Connect)
 		}
 	}
 	if d.Routes == nil {
@@ -48,7 +49,7 @@ func decide(d *plan.Destination, req *msg.Request, connect bool, random route.Ra
 	}
 	rule := d.Routes.Match(req)
 	if rule == nil {
-		return decision{}, &fail.Error{Kind: fail.NoRoute}
+		return decision{}, unmatched(d, req, fail.NoRoute)
 	}
 	to := decision{rule: rule}
 	if to.fail = rule.Action.Fail; to.fail != nil {
@@ -124,4 +125,22 @@ func share(layers []layer.Response, a *cors.Answer) []layer.Response {
 		return layers
 	}
 	return append(slices.Clip(layers), a)
+}
+
+// unmatched is the failure of a request that no rule takes. Where hosts are registered, it says which XBackend would take it.
+func unmatched(d *plan.Destination, req *msg.Request, kind fail.Kind) error {
+	if !d.ByName || d.Routes.Match(req) != nil {
+		return &fail.Error{Kind: kind}
+	}
+	return &fail.Error{Kind: fail.NotRegistered, Detail: fmt.Sprintf(
+		"the Mesh lets sidecars reach Services, pods and what XBackends of their namespace register: "+
+			"one with type ExternalHostname, the name in %.300q as externalHostname.hostname and port.number %d would permit this request",
+		req.Authority, d.Address.Port())}
+}
+
+// refused tells of a request that failed for its host.
+func (c *Conn) refused(err error, req *msg.Request) {
+	if fail.KindOf(err) == fail.NotRegistered && c.Unregistered != nil {
+		c.Unregistered(req.Authority)
+	}
 }

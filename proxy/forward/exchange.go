@@ -169,6 +169,7 @@ func (s *session) handle(d *plan.Destination) error {
 	}
 	switch {
 	case err != nil:
+		s.c.refused(err, &x.req)
 		return err
 	case to.preflight != nil:
 		x.resp.Reset()

@@ -90,6 +90,8 @@ type Conn struct {
 	MTLS bool
 	// Resolve returns the destination under the newest plan. It is called for each request and must not return nil.
 	Resolve func() *plan.Destination
+	// Unregistered is told of a request whose host is not registered, where a destination goes by name. It may be nil elsewhere.
+	Unregistered func(authority []byte)
 }
 
 // New returns a server.

@@ -83,6 +83,9 @@ func (d *Destination) ByServerName() bool { return d.names != nil }
 
 // ServerName finds the destination for a server name, which is empty where the client names none; nil: no rule takes it.
 func (d *Destination) ServerName(name string) *Destination {
+	if d.names == nil {
+		return nil
+	}
 	if i := d.names.matcher.Match(name); i != route.None {
 		return d.names.rules[i]
 	}

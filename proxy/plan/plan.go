@@ -130,6 +130,8 @@ type Destination struct {
 	AccessLog bool
 	// MaxRequestBody bounds request bodies, in bytes; 0: no limit.
 	MaxRequestBody int64
+	// ByName tells that connections to any address go by the host that they name, or not at all. Routes is not nil then.
+	ByName bool
 
 	plan   *Plan
 	shares *shares      // nil: Cluster takes all connections that are relayed
@@ -145,7 +147,7 @@ func (d *Destination) Lookup(name string) *Cluster { return d.plan.Cluster(name)
 func (p *Plan) destination(addr netip.AddrPort, l *config.Listener) *Destination {
 	d := &Destination{
 		Address: addr, Listener: l, Protocol: l.Protocol, Origin: l.Origin, Service: l.Service,
-		Cluster: p.clusters[l.Cluster], AccessLog: p.Config.AccessLog, MaxRequestBody: l.MaxRequestBody, plan: p,
+		Cluster: p.clusters[l.Cluster], AccessLog: p.Config.AccessLog, MaxRequestBody: l.MaxRequestBody, ByName: l.ByName, plan: p,
 	}
 	d.shares, d.names = p.newShares(l.Shares), p.serverNames(d, l.SNI)
 	if l.Routes != "" {

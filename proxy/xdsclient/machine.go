@@ -19,6 +19,7 @@ type machine struct {
 	gateway   bool                      // asks for what it opens by a wildcard
 	wanted    map[netip.AddrPort]uint64 // by age: a lower number was wanted first
 	age       uint64
+	refusals  []refusal // from the oldest on
 	types     map[string]*holding
 	composed  map[string]composed
 	answers   []request // to responses, not sent yet
@@ -101,6 +102,7 @@ func (m *machine) release(dst netip.AddrPort) {
 
 // connect begins a stream: nothing was asked on it.
 func (m *machine) connect() {
+	m.forgetRefusals()
 	m.connected, m.greeted, m.answers = true, false, nil
 	for _, h := range m.types {
 		clear(h.asked)
@@ -254,6 +256,9 @@ func (m *machine) needed() map[string]names {
 			listener(h.value.Listener)
 		}
 		listener(m.config.Outbound[dst])
+	}
+	for _, r := range m.refusals {
+		need[config.ListenerType][r.name] = struct{}{}
 	}
 	m.needPorts(need)
 	for name := range need[config.RouteType] {

@@ -29,7 +29,7 @@ import (
 // TestMachine plays the scripts in testdata/machine. Lines that begin with ">" (what the client sends) and with "config"
 // (a new configuration) are written by the test (-update). The others are what happens:
 //
-//	want IP:port, release IP:port, rewant IP:port (both, before anything is sent), connect, disconnect, evict, restart (a new client that finds the file of the old one)
+//	want IP:port, release IP:port, rewant IP:port (both, before anything is sent), refused IP:port host, connect, disconnect, evict, restart (a new client that finds the file of the old one)
 //	< LDS outbound/10.0.0.1:80@1:cluster,routes inbound@1:registry
 //	< RDS routes@1:cluster,cluster
 //	< CDS cluster@1
@@ -84,6 +84,8 @@ func (p *player) play(out *strings.Builder, words []string) {
 		m.want(netip.MustParseAddrPort(words[1]))
 	case words[0] == "evict":
 		fmt.Fprintf(out, "config: room=%v\n", m.evict())
+	case words[0] == "refused":
+		fmt.Fprintf(out, "config: news=%v\n", m.refused(config.RefusedName(netip.MustParseAddrPort(words[1]), strings.Join(words[2:], "")), time.Unix(0, 0)))
 	case words[0] == "connect":
 		m.connect()
 	case words[0] == "disconnect":
@@ -158,7 +160,7 @@ func (p *player) describe(out *strings.Builder) {
 	c := p.machine.config
 	fmt.Fprint(out, "config")
 	if c.Inbound != nil {
-		fmt.Fprintf(out, " inbound registryOnly=%v", c.RegistryOnly)
+		fmt.Fprintf(out, " inbound outbound=%v", c.Policy)
 	}
 	for _, dst := range slices.SortedFunc(maps.Keys(c.Outbound), netip.AddrPort.Compare) {
 		if l := c.Outbound[dst]; l != nil {
@@ -225,7 +227,7 @@ func (p *player) resource(kind, word string) resource {
 
 func (p *player) listener(name string, args []string) []byte {
 	if name == config.InboundName {
-		return p.encode(&listenerv3.Listener{}, `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {}, "dev.leno.proxy": {"registry_only": %v}}}}`, args[0] == "registry")
+		return p.encode(&listenerv3.Listener{}, `{"name": "inbound", "metadata": {"filterMetadata": {"dev.leno.inbound": {}, "dev.leno.proxy": {"outbound": %q}}}}`, map[bool]string{true: "RegistryOnly", false: "Allow"}[args[0] == "registry"])
 	}
 	if clusters := strings.Split(args[0], "+"); len(clusters) > 1 {
 		return p.weighted(name, clusters)

@@ -19,11 +19,11 @@ func (m *machine) settle() {
 		Routes:   map[string]*config.RouteTable{},
 		Ports:    map[uint16]*config.Port{}, Datagrams: map[netip.AddrPort]*config.Datagram{},
 		Certificates: map[string]*config.Certificate{}, Roots: map[string]*config.Roots{},
-		Inbound: old.Inbound, RegistryOnly: old.RegistryOnly, AccessLog: old.AccessLog,
+		Inbound: old.Inbound, Policy: old.Policy, AccessLog: old.AccessLog,
 	}
 	if in := m.types[config.ListenerType].held[config.InboundName]; in.has() {
 		v := in.value.Inbound
-		next.Inbound, next.RegistryOnly, next.AccessLog = &v.Inbound, v.RegistryOnly, v.AccessLog
+		next.Inbound, next.Policy, next.AccessLog = &v.Inbound, v.Policy, v.AccessLog
 	}
 	if s := m.types[config.SecretType].held[config.TrustBundleName]; s.has() {
 		m.bundle = s.value.Bundle
@@ -47,7 +47,7 @@ func (m *machine) settle() {
 }
 
 func same(a, b *config.Config) bool {
-	return a.Inbound == b.Inbound && a.RegistryOnly == b.RegistryOnly && a.AccessLog == b.AccessLog &&
+	return a.Inbound == b.Inbound && a.Policy == b.Policy && a.AccessLog == b.AccessLog &&
 		maps.Equal(a.Outbound, b.Outbound) && maps.Equal(a.Clusters, b.Clusters) && maps.Equal(a.Routes, b.Routes) &&
 		a.Waiting == b.Waiting && maps.Equal(a.Ports, b.Ports) && maps.Equal(a.Datagrams, b.Datagrams) &&
 		maps.Equal(a.Certificates, b.Certificates) && maps.Equal(a.Roots, b.Roots)

@@ -39,7 +39,7 @@ func Plain(v any) []byte {
 }
 
 // texts are types that are written as their text.
-var texts = []reflect.Type{reflect.TypeFor[mesh.Name](), reflect.TypeFor[time.Duration]()}
+var texts = []reflect.Type{reflect.TypeFor[mesh.Name](), reflect.TypeFor[mesh.Registry](), reflect.TypeFor[time.Duration]()}
 
 // nodeOf is nil for what is empty. Pointers to a zero value are not: they say that something was set.
 func nodeOf(v reflect.Value) *yaml.Node {

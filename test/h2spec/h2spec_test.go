@@ -190,8 +190,9 @@ func wrap(t *testing.T, ca *devca.CA, self identity.ID, to netip.AddrPort, serve
 
 type control struct{}
 
-func (control) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-func (control) Release(netip.AddrPort)        {}
+func (control) Run(ctx context.Context) error  { <-ctx.Done(); return nil }
+func (control) Release(netip.AddrPort)         {}
+func (control) Refused(netip.AddrPort, string) {}
 func (control) Outbound(context.Context, netip.AddrPort) (*leno.Config, bool) {
 	return nil, false
 }

@@ -94,7 +94,7 @@ func TestUnknownDestination(t *testing.T) {
 	way := m.Pod("client").Way(t, listener.Addr().(*net.TCPAddr).AddrPort())
 	conn, in := dial(t, way)
 	echoed(t, conn, in, "outside")
-	m.Apply(inproc.Shop, "apiVersion: mesh.leno.dev/v1alpha1\nkind: Mesh\nmetadata: {name: default}\nspec: {outbound: {policy: RegistryOnly}}\n")
+	m.Apply(inproc.Shop, "apiVersion: mesh.leno.dev/v1alpha1\nkind: Mesh\nmetadata: {name: default}\nspec: {outbound: {policy: Deny}}\n")
 	m.Eventually("it is closed", func() bool {
 		conn, err := net.Dial("tcp", way)
 		if err != nil {

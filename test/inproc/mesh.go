@@ -41,6 +41,8 @@ type Options struct {
 	App func(deployment string) Serve
 	// Lookup stands for DNS; nil: this machine's resolver is asked.
 	Lookup dns.Lookup
+	// Unknown hears of connections to addresses that the mesh does not know. Optional.
+	Unknown func(mesh.Sighting)
 }
 
 // Mesh is a running mesh.
@@ -89,7 +91,7 @@ func Start(t testing.TB, options Options, manifests ...string) *Mesh {
 // StartPlane starts a control plane; with a predecessor's authority at the predecessor's address, with what it knew.
 func (m *Mesh) StartPlane(predecessor *plane.Plane) {
 	m.T.Helper()
-	options := plane.Options{Lifetime: m.options.Lifetime, Status: m.keepStatus, Published: m.keepMesh, Log: m.log}
+	options := plane.Options{Lifetime: m.options.Lifetime, Status: m.keepStatus, Published: m.keepMesh, Unknown: m.options.Unknown, Log: m.log}
 	address := "127.0.0.1:0"
 	if predecessor != nil {
 		options.CA, options.SessionKey, address = predecessor.CA(), predecessor.SessionKey(), m.address

@@ -89,7 +89,21 @@ func everything(t *testing.T, m *mesh.Mesh) map[key]proto.Message {
 			}
 		}
 	}
+	w.registered()
 	return w.out
+}
+
+// registered translates what sidecars may reach by name, where the mesh lets them.
+func (w walk) registered() {
+	if w.m.Settings.Outbound != mesh.OutboundRegistryOnly {
+		return
+	}
+	for name, s := range w.m.XBackends {
+		who := mesh.Name{Namespace: name.Namespace, Name: "any"}
+		if dst := xds.CatchAll(s.Ports[0].Number); xds.Listener(w.m, who, xds.ListenerName(dst)) != nil {
+			w.listener(who, dst)
+		}
+	}
 }
 
 // namespaces are those that have Services or routes.

@@ -223,6 +223,6 @@ func validateMesh(m *v1alpha1.Mesh, spec *field.Path) field.ErrorList {
 		}
 	}
 	oneOf(spec.Child("mtls", "mode"), string(m.Spec.MTLS.Mode), string(v1alpha1.MTLSPermissive), string(v1alpha1.MTLSStrict))
-	oneOf(spec.Child("outbound", "policy"), string(m.Spec.Outbound.Policy), string(v1alpha1.OutboundAllow), string(v1alpha1.OutboundRegistryOnly))
+	oneOf(spec.Child("outbound", "policy"), string(m.Spec.Outbound.Policy), string(v1alpha1.OutboundAllow), string(v1alpha1.OutboundDeny), string(v1alpha1.OutboundRegistryOnly))
 	return errs
 }

@@ -46,7 +46,9 @@ type Options struct {
 	Status func([]status.Want)
 	// Published hears of each mesh after it was handed to the xDS server. Optional, as Status.
 	Published func(*mesh.Mesh)
-	Log       *slog.Logger
+	// Unknown is that of server.Options. Optional.
+	Unknown func(mesh.Sighting)
+	Log     *slog.Logger
 }
 
 // Plane is a control plane. Make one with New, feed it with Send and Synced, run it with Run.
@@ -82,7 +84,7 @@ func New(options Options) (*Plane, error) {
 	if p.serving, err = p.ca.Server(caLifetime, mesh.ManagerServerName); err != nil {
 		return nil, err
 	}
-	p.xds = server.New(server.Options{Log: options.Log})
+	p.xds = server.New(server.Options{Unknown: options.Unknown, Log: options.Log})
 	if err := p.xds.PublishBundle(p.Roots()); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,9 +26,9 @@ type Options struct {
 	// Hold is how long a stream of a pod that the mesh does not have yet is kept waiting for it; 0: 10 s.
 	Hold   time.Duration
 	Limits Limits
-	// Unknown is told of each address that a sidecar was asked to reach and that the mesh has nothing at, once per stream, with the
-	// policy that decided what the sidecar does. It must not block. Optional.
-	Unknown func(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolicy)
+	// Unknown is told of each address that a sidecar was asked to reach and that the mesh has nothing at, once per stream and host that
+	// a client named there. It must not block. Optional.
+	Unknown func(mesh.Sighting)
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: slog.Default
 }
@@ -65,7 +64,7 @@ type Server struct {
 	hold   time.Duration
 	limits Limits
 	// unknown is never nil.
-	unknown func(pod mesh.Name, to netip.AddrPort, policy mesh.OutboundPolicy)
+	unknown func(mesh.Sighting)
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -86,7 +85,7 @@ func New(o Options) *Server {
 		s.peer = TLSPeer
 	}
 	if s.unknown == nil {
-		s.unknown = func(mesh.Name, netip.AddrPort, mesh.OutboundPolicy) {}
+		s.unknown = func(mesh.Sighting) {}
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 
@@ -28,8 +27,8 @@ type session struct {
 	nonce   uint64
 	// refused is told of each resource that could not be translated.
 	refused func(typeURL, name string, err error)
-	// unknown is told of each address that the proxy asked for and the mesh has nothing at.
-	unknown func(to netip.AddrPort, policy mesh.OutboundPolicy)
+	// unknown is told of each connection to an address that the mesh has nothing at.
+	unknown func(mesh.Sighting)
 }
 
 // subscription is what a stream asked for of one type.
@@ -71,7 +70,7 @@ var order = []step{
 func newSession(who mesh.Name, limits Limits) *session {
 	s := &session{
 		who: who, limits: limits, types: map[string]*subscription{},
-		refused: func(string, string, error) {}, unknown: func(netip.AddrPort, mesh.OutboundPolicy) {},
+		refused: func(string, string, error) {}, unknown: func(mesh.Sighting) {},
 	}
 	for _, o := range order {
 		s.types[o.typeURL] = &subscription{
@@ -256,8 +255,8 @@ func (s *session) step(o step) *discoveryv3.DeltaDiscoveryResponse {
 			if !had.answered || had.version != "" {
 				sub.gone[name] = struct{}{}
 			}
-			if to, ok := xds.ParseListenerName(name); ok && !had.answered && o.typeURL == xds.ListenerType {
-				s.unknown(to, s.view.mesh.Settings.Outbound)
+			if !had.answered && o.typeURL == xds.ListenerType {
+				s.sight(name)
 			}
 		case err != nil:
 			s.refused(o.typeURL, name, err) // the proxy keeps what it has
@@ -284,4 +283,17 @@ func (s *session) step(o step) *discoveryv3.DeltaDiscoveryResponse {
 		return nil
 	}
 	return r
+}
+
+// sight tells of a listener that the proxy asked for and that there is not. By name, only the proxy knows what it refuses, and says so
+// by a name of another kind; else the policy alone tells what becomes of the connection.
+func (s *session) sight(name string) {
+	if to, host, ok := xds.ParseRefusedName(name); ok { // whatever the policy has become meanwhile
+		s.unknown(mesh.Sighting{Pod: s.who, To: to, Host: host, Policy: mesh.OutboundRegistryOnly})
+		return
+	}
+	policy := s.view.mesh.Settings.Outbound
+	if to, ok := xds.ParseListenerName(name); ok && !to.Addr().IsUnspecified() && policy != mesh.OutboundRegistryOnly {
+		s.unknown(mesh.Sighting{Pod: s.who, To: to, Policy: policy})
+	}
 }

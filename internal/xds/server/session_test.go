@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -226,5 +227,43 @@ func TestTranslationsOutliveAMeshThatSharesTheirSources(t *testing.T) {
 	lookup(second)
 	if third := second.next(&m); third.cache[cacheKey{typeURL: xds.ClusterType, name: "shop/c:80"}] != nil || len(third.cache) != 5 {
 		t.Errorf("%d answers came along", len(third.cache))
+	}
+}
+
+// TestSightings: what becomes of a connection to an unknown address follows from the policy, but where clients' words decide: then it is
+// told when the proxy has refused one.
+func TestSightings(t *testing.T) {
+	unknown, refused := "outbound/192.0.2.1:443", "refused/192.0.2.1:443/a.example"
+	to := netip.MustParseAddrPort("192.0.2.1:443")
+	for policy, want := range map[mesh.OutboundPolicy][]mesh.Sighting{
+		mesh.OutboundAllow: {{To: to}}, mesh.OutboundDeny: {{To: to}}, mesh.OutboundRegistryOnly: {{To: to, Host: "a.example"}},
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			s := newSession(mesh.Name{Namespace: "shop", Name: "web-1"}, Limits{}.withDefaults())
+			var got []mesh.Sighting
+			s.unknown = func(one mesh.Sighting) { got = append(got, one) }
+			m := script([]string{"a"})
+			m.Settings.Outbound = policy
+			s.adopt((&view{cache: map[cacheKey]*answer{}}).next(m))
+			names := []string{unknown, "outbound/0.0.0.0:443", "outbound/10.96.0.0:80"}
+			if policy == mesh.OutboundRegistryOnly {
+				names = append(names, refused, "refused/192.0.2.1:443/A B")
+			}
+			for range 2 { // the second time it is no news
+				if _, err := s.request(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: xds.ListenerType, ResourceNamesSubscribe: names}); err != nil {
+					t.Fatal(err)
+				}
+				for s.next() != nil {
+				}
+				names = nil
+				s.adopt((&view{cache: map[cacheKey]*answer{}}).next(m))
+			}
+			for i := range want {
+				want[i].Pod, want[i].Policy = s.who, policy
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -188,7 +187,7 @@ func (st *stream) first(ctx context.Context) (*discoveryv3.DeltaDiscoveryRequest
 	st.session.refused = func(typeURL, name string, err error) {
 		s.log.Error("resource cannot be translated: the proxy keeps the one it has", "type", typeURL, "name", name, "error", err)
 	}
-	st.session.unknown = func(to netip.AddrPort, policy mesh.OutboundPolicy) { s.unknown(who, to, policy) }
+	st.session.unknown = s.unknown
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	streams := 0

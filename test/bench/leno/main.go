@@ -148,8 +148,9 @@ func dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 // fixed is a control plane that has said everything already.
 type fixed struct{}
 
-func (fixed) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-func (fixed) Release(netip.AddrPort)        {}
+func (fixed) Run(ctx context.Context) error  { <-ctx.Done(); return ctx.Err() }
+func (fixed) Release(netip.AddrPort)         {}
+func (fixed) Refused(netip.AddrPort, string) {}
 func (fixed) Outbound(context.Context, netip.AddrPort) (*config.Config, bool) {
 	return nil, false
 }
