@@ -30,6 +30,7 @@ import (
 	"github.com/leno-mesh/leno/controllers/certificates"
 	"github.com/leno-mesh/leno/controllers/egress"
 	"github.com/leno-mesh/leno/controllers/feed"
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/controllers/gateways"
 	meshcontroller "github.com/leno-mesh/leno/controllers/mesh"
 	"github.com/leno-mesh/leno/controllers/replica"
@@ -189,7 +190,7 @@ func newManager(rc *rest.Config, c Config, trust *certificates.Trust) (ctrl.Mana
 	maps.Copy(byObject, gateways.ByObject())
 	o := ctrl.Options{
 		Scheme:                        scheme,
-		Cache:                         cache.Options{ByObject: byObject, DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         cache.Options{ByObject: byObject, DefaultTransform: gatewayapi.Transform(scheme)},
 		LeaderElection:                c.LeaderElection,
 		LeaderElectionID:              "leno-manager",
 		LeaderElectionNamespace:       mesh.SystemNamespace,

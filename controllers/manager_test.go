@@ -53,6 +53,7 @@ func TestManager(t *testing.T) {
 	t.Run("features", m.testFeatures)
 	t.Run("addresses of a Gateway", m.testAddresses)
 	t.Run("parameters of gateways", m.testGatewayParameters)
+	t.Run("unknown fields", func(t *testing.T) { m.testUnknownFields(t, server) })
 
 	server.Install(t, "github.com/cert-manager/cert-manager", "deploy/crds")
 	m.condition(t, v1alpha1.MeshCertManagerInstalled, metav1.ConditionTrue, "Installed")

@@ -1,5 +1,5 @@
 // Package feed carries the cluster's news into the pipeline: what an object is now, or that it is gone. It has no
-// opinions; those are the graph's.
+// opinions; those are the graph's. Objects are handed over as they are in the caches, not as copies: nobody changes them.
 package feed
 
 import (
@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/snapshot"
@@ -35,6 +34,7 @@ type Feed struct {
 	mapper   meta.RESTMapper
 	sink     Sink
 	queue    workqueue.TypedRateLimitingInterface[item]
+	stores   []toolscache.Store // by row, of those that are watched
 }
 
 // item names an object to look at again.
@@ -46,7 +46,7 @@ type item struct {
 // New makes a feed from a cache to a sink. material is the cache for certificates, which
 // the feed runs: see [Material].
 func New(from, material cache.Cache, mapper meta.RESTMapper, sink Sink) *Feed {
-	return &Feed{cache: from, material: material, mapper: mapper, sink: sink, queue: workqueue.NewTypedRateLimitingQueue(
+	return &Feed{cache: from, material: material, mapper: mapper, sink: sink, stores: make([]toolscache.Store, len(kinds)), queue: workqueue.NewTypedRateLimitingQueue(
 		workqueue.DefaultTypedControllerRateLimiter[item]())}
 }
 
@@ -94,11 +94,12 @@ func (f *Feed) first(ctx context.Context) error {
 		if err := f.watch(ctx, i); err != nil {
 			return err
 		}
-		events, err := f.list(ctx, r)
-		if err != nil {
-			return err
+		for _, obj := range f.stores[i].List() {
+			if event, ok := f.news(ctx, r, obj); ok {
+				all = append(all, event)
+			}
 		}
-		all = append(append(all, events...), r.told()...)
+		all = append(all, r.told()...)
 	}
 	if err := f.sink.Send(ctx, all...); err != nil {
 		return fmt.Errorf("first batch: %w", err)
@@ -138,11 +139,14 @@ func (f *Feed) late(ctx context.Context, i int) {
 // watch returns when the cache holds the kind. The handler adds all that is there to the queue once.
 func (f *Feed) watch(ctx context.Context, i int) error {
 	r := kinds[i]
-	informer, err := f.of(r).GetInformer(ctx, r.new())
+	informer, err := f.of(r).GetInformer(ctx, r.asked())
 	if meta.IsNoMatchError(err) {
 		return fmt.Errorf("watch %s: %w: install Leno's custom resource definitions (config/crd)", r.kind, err)
 	}
 	if err != nil {
+		return fmt.Errorf("watch %s: %w", r.kind, err)
+	}
+	if f.stores[i], err = gatewayapi.Store(informer); err != nil {
 		return fmt.Errorf("watch %s: %w", r.kind, err)
 	}
 	add := func(obj any) {
@@ -161,21 +165,6 @@ func (f *Feed) watch(ctx context.Context, i int) error {
 	return nil
 }
 
-func (f *Feed) list(ctx context.Context, r row) ([]snapshot.Event, error) {
-	list := r.list()
-	if err := f.of(r).List(ctx, list); err != nil {
-		return nil, fmt.Errorf("list %s: %w", r.kind, err)
-	}
-	var events []snapshot.Event
-	err := meta.EachListItem(list, func(o runtime.Object) error {
-		if obj, ok := o.(client.Object); ok {
-			events = append(events, snapshot.Upsert(obj))
-		}
-		return nil
-	})
-	return events, err
-}
-
 // next is the reconciler of every kind: it asks what the object is now and passes that on. False ends the feed.
 func (f *Feed) next(ctx context.Context) bool {
 	it, down := f.queue.Get()
@@ -184,18 +173,42 @@ func (f *Feed) next(ctx context.Context) bool {
 	}
 	defer f.queue.Done(it)
 	r := kinds[it.row]
-	event := snapshot.Delete(r.kind, it.name)
-	obj := r.new()
-	switch err := f.of(r).Get(ctx, client.ObjectKey{Namespace: it.name.Namespace, Name: it.name.Name}, obj); {
-	case err == nil:
-		event = snapshot.Upsert(obj)
-	case !apierrors.IsNotFound(err):
+	obj, there, err := f.stores[it.row].GetByKey(gatewayapi.Key(it.name))
+	if err != nil {
 		slog.ErrorContext(ctx, "object cannot be read from the cache, trying again", "kind", r.kind, "name", it.name.String(), "error", err)
 		f.queue.AddRateLimited(it)
 		return true
 	}
 	f.queue.Forget(it)
-	return f.sink.Send(ctx, event) == nil
+	event, ok := snapshot.Delete(r.kind, it.name), true
+	if there {
+		event, ok = f.news(ctx, r, obj)
+	}
+	return !ok || f.sink.Send(ctx, event) == nil
+}
+
+// news is what there is to say of an object in a cache; false: nothing. One that cannot be read stays what it was before, as all others
+// do.
+func (f *Feed) news(ctx context.Context, r row, obj any) (snapshot.Event, bool) {
+	switch o := obj.(type) {
+	case *gatewayapi.Object:
+		name := nameOf(o).String()
+		if o.Err != nil {
+			slog.ErrorContext(ctx, "object does not fit what Leno knows of its kind and is not read: upgrade Leno, or change the object",
+				"kind", r.kind, "name", name, "error", o.Err)
+			return snapshot.Event{}, false
+		}
+		if o.Unknown.Any() && r.kind == snapshot.KindReferenceGrant {
+			// It has no status to say so in, and an Event would be gone before the field is.
+			slog.WarnContext(ctx, "object has fields without effect: upgrade Leno, or remove them", "kind", r.kind, "name", name, "fields", o.Unknown.Fields)
+		}
+		event := snapshot.Upsert(o.Object)
+		event.Unknown = o.Unknown
+		return event, true
+	case client.Object:
+		return snapshot.Upsert(o), true
+	}
+	return snapshot.Event{}, false
 }
 
 func nameOf(o client.Object) mesh.Name {

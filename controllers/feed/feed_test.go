@@ -1,13 +1,20 @@
 package feed
 
 import (
+	"errors"
+	"reflect"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/snapshot"
 )
@@ -87,5 +94,42 @@ func TestStrip(t *testing.T) {
 	if len(got.Annotations) != 1 || got.ManagedFields != nil || got.Spec.Volumes != nil || got.Spec.InitContainers[0].Env != nil ||
 		got.Spec.Containers[0].Command != nil || got.Status.ContainerStatuses != nil {
 		t.Errorf("kept something: %+v", got)
+	}
+}
+
+// TestNews: what the cache has of an object is handed over, and one that cannot be read is no news.
+func TestNews(t *testing.T) {
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+	grant := &gatewayv1beta1.ReferenceGrant{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+	unknown := snapshot.Unknown{Fields: []string{"spec.new"}}
+	for what, tc := range map[string]struct {
+		obj  any
+		kind snapshot.Kind // "" for no news
+	}{
+		"a route":                  {&gatewayapi.Object{Object: route, Unknown: unknown}, snapshot.KindHTTPRoute},
+		"a grant of an older kind": {&gatewayapi.Object{Object: grant, Unknown: unknown}, snapshot.KindReferenceGrant},
+		"a route that does not fit": {
+			&gatewayapi.Object{Object: &metav1.PartialObjectMetadata{ObjectMeta: route.ObjectMeta}, Err: errors.New("hostnames are no list")}, "",
+		},
+		"a pod": {&corev1.Pod{}, snapshot.KindPod},
+	} {
+		event, ok := (&Feed{}).news(t.Context(), row{kind: tc.kind}, tc.obj)
+		if ok != (tc.kind != "") || event.Ref.Kind != tc.kind {
+			t.Errorf("%s: %+v, %v", what, event, ok)
+		}
+		if ok && event.Unknown.Any() != (tc.kind != snapshot.KindPod) {
+			t.Errorf("%s: unknown are %v", what, event.Unknown)
+		}
+	}
+}
+
+// TestAsked: no kind of the Gateway API is asked for by its type, which would drop what it does not know.
+func TestAsked(t *testing.T) {
+	for _, r := range kinds {
+		_, raw := r.asked().(*unstructured.Unstructured)
+		typed := r.new()
+		if ours := strings.HasPrefix(reflect.TypeOf(typed).Elem().PkgPath(), "sigs.k8s.io/gateway-api/"); raw != ours {
+			t.Errorf("%s is asked for as %T, and made as %T", r.kind, r.asked(), typed)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/leno-mesh/leno/api/v1alpha1"
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/snapshot"
 )
@@ -31,7 +32,6 @@ import (
 type row struct {
 	kind snapshot.Kind
 	new  func() client.Object
-	list func() client.ObjectList
 	// crd is what the cluster must serve, most often because somebody installed it, before the kind can be watched; nil for kinds that are
 	// always there.
 	crd *schema.GroupVersionKind
@@ -41,6 +41,14 @@ type row struct {
 	material bool
 	// definition names what tells the sink that the cluster serves the kind; "" where nobody asks.
 	definition string
+}
+
+// asked is what to ask a cache for.
+func (r row) asked() client.Object {
+	if r.crd != nil && gatewayapi.Has(*r.crd) {
+		return gatewayapi.As(*r.crd)
+	}
+	return r.new()
 }
 
 // told is the news that a kind is served.
@@ -78,40 +86,40 @@ const (
 
 // kinds is the table. A new kind is a row here and a map in the snapshot.
 var kinds = []row{
-	{kind: snapshot.KindDefinition, new: definition, list: definitions},
-	{kind: snapshot.KindMesh, new: object[v1alpha1.Mesh], list: objects[v1alpha1.MeshList]},
-	{kind: snapshot.KindNamespace, new: object[corev1.Namespace], list: objects[corev1.NamespaceList]},
-	{kind: snapshot.KindNode, new: object[corev1.Node], list: objects[corev1.NodeList]},
-	{kind: snapshot.KindServiceAccount, new: object[corev1.ServiceAccount], list: objects[corev1.ServiceAccountList]},
-	{kind: snapshot.KindService, new: object[corev1.Service], list: objects[corev1.ServiceList]},
-	{kind: snapshot.KindPod, new: object[corev1.Pod], list: objects[corev1.PodList]},
-	{kind: snapshot.KindEndpointSlice, new: object[discoveryv1.EndpointSlice], list: objects[discoveryv1.EndpointSliceList]},
-	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1.ReferenceGrant], list: objects[gatewayv1.ReferenceGrantList],
+	{kind: snapshot.KindDefinition, new: definition},
+	{kind: snapshot.KindMesh, new: object[v1alpha1.Mesh]},
+	{kind: snapshot.KindNamespace, new: object[corev1.Namespace]},
+	{kind: snapshot.KindNode, new: object[corev1.Node]},
+	{kind: snapshot.KindServiceAccount, new: object[corev1.ServiceAccount]},
+	{kind: snapshot.KindService, new: object[corev1.Service]},
+	{kind: snapshot.KindPod, new: object[corev1.Pod]},
+	{kind: snapshot.KindEndpointSlice, new: object[discoveryv1.EndpointSlice]},
+	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1.ReferenceGrant],
 		crd: &served.ReferenceGrant},
 	// Before Gateway API v1.5 the kind had no v1.
-	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1beta1.ReferenceGrant], list: objects[gatewayv1beta1.ReferenceGrantList],
+	{kind: snapshot.KindReferenceGrant, new: object[gatewayv1beta1.ReferenceGrant],
 		crd: &served.ReferenceGrantV1Beta1, newer: &served.ReferenceGrant},
-	{kind: snapshot.KindSecret, new: object[corev1.Secret], list: objects[corev1.SecretList], material: true},
-	{kind: snapshot.KindConfigMap, new: object[corev1.ConfigMap], list: objects[corev1.ConfigMapList], material: true},
+	{kind: snapshot.KindSecret, new: object[corev1.Secret], material: true},
+	{kind: snapshot.KindConfigMap, new: object[corev1.ConfigMap], material: true},
 	// Clusters have it since Kubernetes 1.37.
-	{kind: snapshot.KindTrustBundle, new: object[certificatesv1.ClusterTrustBundle], list: objects[certificatesv1.ClusterTrustBundleList],
+	{kind: snapshot.KindTrustBundle, new: object[certificatesv1.ClusterTrustBundle],
 		crd: &served.ClusterTrustBundle, material: true, definition: snapshot.TrustBundleDefinition},
-	{kind: snapshot.KindBackendTLS, new: object[gatewayv1.BackendTLSPolicy], list: objects[gatewayv1.BackendTLSPolicyList],
+	{kind: snapshot.KindBackendTLS, new: object[gatewayv1.BackendTLSPolicy],
 		crd: &served.BackendTLSPolicy},
-	{kind: snapshot.KindBackendTraffic, new: object[xv1alpha1.XBackendTrafficPolicy], list: objects[xv1alpha1.XBackendTrafficPolicyList],
+	{kind: snapshot.KindBackendTraffic, new: object[xv1alpha1.XBackendTrafficPolicy],
 		crd: &served.XBackendTrafficPolicy},
-	{kind: snapshot.KindXBackend, new: object[xv1alpha1.XBackend], list: objects[xv1alpha1.XBackendList], crd: &served.XBackend},
-	{kind: snapshot.KindGatewayParameters, new: object[v1alpha1.GatewayParameters], list: objects[v1alpha1.GatewayParametersList],
+	{kind: snapshot.KindXBackend, new: object[xv1alpha1.XBackend], crd: &served.XBackend},
+	{kind: snapshot.KindGatewayParameters, new: object[v1alpha1.GatewayParameters],
 		crd: &served.GatewayParameters},
-	{kind: snapshot.KindGatewayClass, new: object[gatewayv1.GatewayClass], list: objects[gatewayv1.GatewayClassList],
+	{kind: snapshot.KindGatewayClass, new: object[gatewayv1.GatewayClass],
 		crd: &served.GatewayClass},
-	{kind: snapshot.KindGateway, new: object[gatewayv1.Gateway], list: objects[gatewayv1.GatewayList], crd: &served.Gateway},
-	{kind: snapshot.KindListenerSet, new: object[gatewayv1.ListenerSet], list: objects[gatewayv1.ListenerSetList], crd: &served.ListenerSet},
-	{kind: snapshot.KindHTTPRoute, new: object[gatewayv1.HTTPRoute], list: objects[gatewayv1.HTTPRouteList], crd: &served.HTTPRoute},
-	{kind: snapshot.KindGRPCRoute, new: object[gatewayv1.GRPCRoute], list: objects[gatewayv1.GRPCRouteList], crd: &served.GRPCRoute},
-	{kind: snapshot.KindTLSRoute, new: object[gatewayv1.TLSRoute], list: objects[gatewayv1.TLSRouteList], crd: &served.TLSRoute},
-	{kind: snapshot.KindTCPRoute, new: object[gatewayv1.TCPRoute], list: objects[gatewayv1.TCPRouteList], crd: &served.TCPRoute},
-	{kind: snapshot.KindUDPRoute, new: object[gatewayv1.UDPRoute], list: objects[gatewayv1.UDPRouteList], crd: &served.UDPRoute},
+	{kind: snapshot.KindGateway, new: object[gatewayv1.Gateway], crd: &served.Gateway},
+	{kind: snapshot.KindListenerSet, new: object[gatewayv1.ListenerSet], crd: &served.ListenerSet},
+	{kind: snapshot.KindHTTPRoute, new: object[gatewayv1.HTTPRoute], crd: &served.HTTPRoute},
+	{kind: snapshot.KindGRPCRoute, new: object[gatewayv1.GRPCRoute], crd: &served.GRPCRoute},
+	{kind: snapshot.KindTLSRoute, new: object[gatewayv1.TLSRoute], crd: &served.TLSRoute},
+	{kind: snapshot.KindTCPRoute, new: object[gatewayv1.TCPRoute], crd: &served.TCPRoute},
+	{kind: snapshot.KindUDPRoute, new: object[gatewayv1.UDPRoute], crd: &served.UDPRoute},
 }
 
 func object[T any, P interface {
@@ -121,26 +129,11 @@ func object[T any, P interface {
 	return P(new(T))
 }
 
-func objects[T any, P interface {
-	*T
-	client.ObjectList
-}]() client.ObjectList {
-	return P(new(T))
-}
-
 // definitionKind is read as metadata.
 var definitionKind = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
 
 func definition() client.Object {
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(definitionKind)
-	return o
-}
-
-func definitions() client.ObjectList {
-	o := &metav1.PartialObjectMetadataList{}
-	list := definitionKind
-	list.Kind += "List"
-	o.SetGroupVersionKind(list)
 	return o
 }

@@ -19,35 +19,27 @@ import (
 // kind is one kind of object whose status Leno writes.
 type kind struct {
 	served schema.GroupVersionKind
-	new    func() client.Object
 	// merge puts the wish into an object, and tells whether that changed anything.
 	merge func(obj client.Object, want status.Want, now metav1.Time) bool
 }
 
 // kinds is the table.
 var kinds = map[string]kind{
-	"BackendTLSPolicy": {served.BackendTLSPolicy, object[gatewayv1.BackendTLSPolicy], into(func(o *gatewayv1.BackendTLSPolicy, want status.Want, now metav1.Time) bool {
+	"BackendTLSPolicy": {served.BackendTLSPolicy, into(func(o *gatewayv1.BackendTLSPolicy, want status.Want, now metav1.Time) bool {
 		return merge.Policy(&o.Status, want, now)
 	})},
-	"XBackendTrafficPolicy": {served.XBackendTrafficPolicy, object[xv1alpha1.XBackendTrafficPolicy], into(func(o *xv1alpha1.XBackendTrafficPolicy, want status.Want, now metav1.Time) bool {
+	"XBackendTrafficPolicy": {served.XBackendTrafficPolicy, into(func(o *xv1alpha1.XBackendTrafficPolicy, want status.Want, now metav1.Time) bool {
 		return merge.Policy(&o.Status, want, now)
 	})},
-	"XBackend":     {served.XBackend, object[xv1alpha1.XBackend], into(merge.XBackend)},
-	"GatewayClass": {served.GatewayClass, object[gatewayv1.GatewayClass], into(merge.Class)},
-	"Gateway":      {served.Gateway, object[gatewayv1.Gateway], into(merge.Gateway)},
-	"ListenerSet":  {served.ListenerSet, object[gatewayv1.ListenerSet], into(merge.ListenerSet)},
-	"HTTPRoute":    {served.HTTPRoute, object[gatewayv1.HTTPRoute], route(func(r *gatewayv1.HTTPRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
-	"GRPCRoute":    {served.GRPCRoute, object[gatewayv1.GRPCRoute], route(func(r *gatewayv1.GRPCRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
-	"TLSRoute":     {served.TLSRoute, object[gatewayv1.TLSRoute], route(func(r *gatewayv1.TLSRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
-	"TCPRoute":     {served.TCPRoute, object[gatewayv1.TCPRoute], route(func(r *gatewayv1.TCPRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
-	"UDPRoute":     {served.UDPRoute, object[gatewayv1.UDPRoute], route(func(r *gatewayv1.UDPRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
-}
-
-func object[T any, P interface {
-	*T
-	client.Object
-}]() client.Object {
-	return P(new(T))
+	"XBackend":     {served.XBackend, into(merge.XBackend)},
+	"GatewayClass": {served.GatewayClass, into(merge.Class)},
+	"Gateway":      {served.Gateway, into(merge.Gateway)},
+	"ListenerSet":  {served.ListenerSet, into(merge.ListenerSet)},
+	"HTTPRoute":    {served.HTTPRoute, route(func(r *gatewayv1.HTTPRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
+	"GRPCRoute":    {served.GRPCRoute, route(func(r *gatewayv1.GRPCRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
+	"TLSRoute":     {served.TLSRoute, route(func(r *gatewayv1.TLSRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
+	"TCPRoute":     {served.TCPRoute, route(func(r *gatewayv1.TCPRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
+	"UDPRoute":     {served.UDPRoute, route(func(r *gatewayv1.UDPRoute) *gatewayv1.RouteStatus { return &r.Status.RouteStatus })},
 }
 
 // into is a merge of one type as one of any; the table keeps them together.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/controllers/served"
 	"github.com/leno-mesh/leno/internal/mesh"
 )
@@ -15,7 +17,9 @@ import (
 // Setup adds a Writer to the manager, which looks at an object again whenever the object changes: somebody may have overwritten its
 // status.
 func Setup(mgr manager.Manager) (*Writer, error) {
-	w := New(mgr.GetClient())
+	w := New(mgr.GetClient(), func(ctx context.Context, kind schema.GroupVersionKind, name mesh.Name) (*gatewayapi.Object, error) {
+		return gatewayapi.Get(ctx, mgr.GetCache(), kind, name)
+	})
 	if err := mgr.Add(w); err != nil {
 		return nil, err
 	}
@@ -32,7 +36,7 @@ func (w *Writer) follow(ctx context.Context, mgr manager.Manager, name string, k
 	if !served.Wait(ctx, mgr.GetRESTMapper(), k.served) {
 		return nil // shutting down
 	}
-	informer, err := mgr.GetCache().GetInformer(ctx, k.new())
+	informer, err := mgr.GetCache().GetInformer(ctx, gatewayapi.As(k.served))
 	if err != nil {
 		return fmt.Errorf("watch %ss: %w", name, err)
 	}

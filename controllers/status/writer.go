@@ -11,9 +11,11 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/status"
 )
@@ -30,7 +32,8 @@ const (
 // Writer keeps the latest wishes and fulfils them while it leads. Every replica calls Set, so that a new leader knows at
 // once what to write.
 type Writer struct {
-	client client.Client
+	client client.StatusClient
+	read   Read
 	now    func() time.Time
 	queue  workqueue.TypedRateLimitingInterface[item]
 
@@ -44,9 +47,12 @@ type item struct {
 	name mesh.Name
 }
 
-// New makes a Writer that reads objects through c (a cache) and writes through it.
-func New(c client.Client) *Writer {
-	return &Writer{client: c, now: time.Now, wants: map[item]status.Want{},
+// Read is an object as it is known here; nil: it is not there. It may not be changed.
+type Read func(ctx context.Context, kind schema.GroupVersionKind, name mesh.Name) (*gatewayapi.Object, error)
+
+// New makes a Writer that reads objects from a cache and writes them through c.
+func New(c client.StatusClient, read Read) *Writer {
+	return &Writer{client: c, read: read, now: time.Now, wants: map[item]status.Want{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[item](retryFirst, retryMost))}
 }
 
@@ -114,11 +120,12 @@ func (w *Writer) write(ctx context.Context, it item) error {
 	if !ok {
 		return nil
 	}
-	obj := k.new()
-	if err := w.client.Get(ctx, client.ObjectKey{Namespace: it.name.Namespace, Name: it.name.Name}, obj); err != nil {
-		return client.IgnoreNotFound(err)
+	found, err := w.read(ctx, k.served, it.name)
+	if err != nil || found == nil || found.Err != nil {
+		return err // gone, or not to be read: nothing is known of it
 	}
-	if !k.merge(obj, want, metav1.NewTime(w.now())) {
+	obj, ok := found.Object.DeepCopyObject().(client.Object)
+	if !ok || !k.merge(obj, want, metav1.NewTime(w.now())) {
 		return nil
 	}
 	if err := w.client.Status().Update(ctx, obj); err != nil {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/leno-mesh/leno/controllers/gatewayapi"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/internal/status"
 )
@@ -20,8 +21,6 @@ var shop = mesh.Name{Namespace: "shop", Name: "cart"}
 
 // routes is an API server with one route in it. It refuses the first writes as conflicts.
 type routes struct {
-	client.Client
-
 	mu        sync.Mutex // guards what follows
 	route     *gatewayv1.HTTPRoute
 	conflicts int
@@ -36,14 +35,10 @@ type statusOf struct {
 	routes *routes
 }
 
-func (r *routes) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+func (r *routes) read(context.Context, schema.GroupVersionKind, mesh.Name) (*gatewayapi.Object, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.route == nil {
-		return apierrors.NewNotFound(schema.GroupResource{Resource: "httproutes"}, key.Name)
-	}
-	r.route.DeepCopyInto(into.(*gatewayv1.HTTPRoute))
-	return nil
+	return &gatewayapi.Object{Object: r.route.DeepCopy()}, nil
 }
 
 func (s statusOf) Update(_ context.Context, obj client.Object, _ ...client.SubResourceUpdateOption) error {
@@ -76,7 +71,7 @@ func TestWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &routes{route: &gatewayv1.HTTPRoute{}, conflicts: 2}
 		api.route.Status.Parents = []gatewayv1.RouteParentStatus{{ControllerName: "example.com/other", ParentRef: gatewayv1.ParentReference{Name: "gw"}}}
-		w := New(api)
+		w := New(api, api.read)
 		w.Set(want(1, "Accepted"))
 		synctest.Wait()
 		if n, _ := api.written(); n != 0 {

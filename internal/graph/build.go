@@ -54,5 +54,7 @@ func Build(s *snapshot.Snapshot, opts Options) Result {
 		WorkloadByIP: byIP,
 		Endpoints:    e.all(services),
 	}
-	return Result{Mesh: m, Status: slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways), traffic.wants(), xbackendWants(refs.xbackends, a))}
+	all := slices.Concat(wants, gateways.wants(m.Endpoints), refs.tls.wants(gateways), traffic.wants(), xbackendWants(refs.xbackends, a))
+	tellUnknown(all, s.Unknown)
+	return Result{Mesh: m, Status: all}
 }

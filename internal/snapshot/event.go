@@ -92,6 +92,8 @@ type Event struct {
 	Ref Ref
 	// Object is nil when the object is gone.
 	Object Object
+	// Unknown names the fields that the object has in the cluster and lacks here.
+	Unknown Unknown
 }
 
 // Upsert says what an object is now. It panics for a type that no Snapshot holds: ask KindOf first where the type is not

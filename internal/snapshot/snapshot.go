@@ -2,6 +2,7 @@
 package snapshot
 
 import (
+	"maps"
 	"reflect"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -42,6 +43,8 @@ type Snapshot struct {
 	GatewayParameters map[mesh.Name]*v1alpha1.GatewayParameters
 	Meshes            map[mesh.Name]*v1alpha1.Mesh
 	Definitions       map[mesh.Name]*metav1.PartialObjectMetadata
+	// Unknown is what those objects have that their types lack.
+	Unknown map[Ref]Unknown
 
 	// slices lists the EndpointSlices of each Service by name of slice.
 	slices  map[mesh.Name][]*discoveryv1.EndpointSlice
@@ -75,7 +78,7 @@ func (s *Snapshot) Serves(definition string) bool {
 
 // Equal tells whether both hold the same objects.
 func (s *Snapshot) Equal(o *Snapshot) bool {
-	return reflect.DeepEqual(s.contents(), o.contents())
+	return reflect.DeepEqual(s.contents(), o.contents()) && maps.EqualFunc(s.Unknown, o.Unknown, func(a, b Unknown) bool { return reflect.DeepEqual(a, b) })
 }
 
 // contents is s without its history, and without the difference between an empty and an absent map.

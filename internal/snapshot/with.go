@@ -19,6 +19,7 @@ func (s *Snapshot) With(events []Event) *Snapshot {
 	d.next.changes = Changes{Kinds: map[Kind]bool{}, Pods: map[mesh.Name]bool{}, Services: map[mesh.Name]bool{}}
 	for _, e := range events {
 		d.apply(e)
+		d.putUnknown(e)
 	}
 	if len(next.changes.Kinds) == 0 {
 		return s
@@ -28,9 +29,10 @@ func (s *Snapshot) With(events []Event) *Snapshot {
 
 // draft is a Snapshot being made: the maps of the owned kinds are copies, the others belong to the predecessor.
 type draft struct {
-	next        *Snapshot
-	owned       map[Kind]bool
-	ownedSlices bool
+	next         *Snapshot
+	owned        map[Kind]bool
+	ownedSlices  bool
+	ownedUnknown bool
 }
 
 func (d *draft) apply(e Event) {

@@ -1,6 +1,9 @@
 package status
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // The types of a route's conditions (Gateway API, RouteConditionType).
 const (
@@ -9,8 +12,13 @@ const (
 	TypePartiallyInvalid = "PartiallyInvalid"
 )
 
+// TypeUnknownFields, which is not the specification's, is there only when it is true. It is true for all objects alike.
+const TypeUnknownFields = "UnknownFields"
+
 // RouteTypes are the types of condition that Leno writes for a route. Conditions of other types are somebody else's.
-func RouteTypes() []string { return []string{TypeAccepted, TypeResolvedRefs, TypePartiallyInvalid} }
+func RouteTypes() []string {
+	return []string{TypeAccepted, TypeResolvedRefs, TypePartiallyInvalid, TypeUnknownFields}
+}
 
 // Accepted says that a route is in effect. Notes tell what a reader might not expect of it.
 func Accepted(parentKind string, notes []string) Condition {
@@ -54,6 +62,19 @@ func ResolvedRefs(problems []Problem) Condition {
 		Type: TypeResolvedRefs, Reason: problems[0].Reason,
 		Message: texts(problems) + ". Requests for such a backend are answered with 500, connections to it are refused",
 	}
+}
+
+// UnknownFields says that fields of an object have no effect: named are some of them, at least one, and more is how many there are
+// beyond those.
+func UnknownFields(named []string, more int) Condition {
+	list, are, fields := strings.Join(named, ", "), "is not known to this version of Leno and has no effect", "field"
+	if more > 0 {
+		list = fmt.Sprintf("%s and %d more", list, more)
+	}
+	if len(named)+more > 1 {
+		are, fields = "are not known to this version of Leno and have no effect", "fields"
+	}
+	return True(TypeUnknownFields, ReasonUnknownFields, "%s %s: upgrade Leno, or remove the %s", list, are, fields)
 }
 
 func texts(problems []Problem) string {

@@ -78,5 +78,5 @@ func List(names []string) string { return orNone(strings.Join(names, ", ")) }
 
 // GatewayTypes are the types of condition that Leno writes for a Gateway. Conditions of other types are somebody else's.
 func GatewayTypes() []string {
-	return []string{TypeAccepted, TypeProgrammed, TypeResolvedRefs, TypeAddressesAssigned, TypeInsecureFallback}
+	return []string{TypeAccepted, TypeProgrammed, TypeResolvedRefs, TypeAddressesAssigned, TypeInsecureFallback, TypeUnknownFields}
 }

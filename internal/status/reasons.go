@@ -20,6 +20,9 @@ const (
 	ReasonUnsupportedProtocol = "UnsupportedProtocol"
 )
 
+// ReasonUnknownFields is the one of the condition by that name.
+const ReasonUnknownFields = "UnknownFields"
+
 // Problem is one thing that is wrong with an object: why, and a text that tells its reader what to do.
 type Problem struct {
 	Reason string

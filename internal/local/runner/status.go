@@ -57,7 +57,7 @@ func read(conditions []status.Condition) (values map[string]string, reasons []st
 	values = map[string]string{}
 	for _, c := range conditions {
 		values[c.Type] = condition(c.Status)
-		good := c.Type != status.TypePartiallyInvalid && c.Type != status.TypeConflicted && c.Type != status.TypeInsecureFallback
+		good := c.Type != status.TypePartiallyInvalid && c.Type != status.TypeConflicted && c.Type != status.TypeInsecureFallback && c.Type != status.TypeUnknownFields
 		if c.Status != good {
 			reasons = append(reasons, c.Reason+": "+c.Message)
 		}

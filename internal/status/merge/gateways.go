@@ -12,9 +12,12 @@ import (
 	"github.com/leno-mesh/leno/internal/status"
 )
 
+// comingAndGoing are the types of condition of a GatewayClass or a ListenerSet that Leno takes away again; the others are always there.
+var comingAndGoing = []string{status.TypeUnknownFields}
+
 // Class merges the status of a GatewayClass into it, and tells whether that changed anything.
 func Class(class *gatewayv1.GatewayClass, want status.Want, now metav1.Time) bool {
-	conditions, changed := conditions(class.Status.Conditions, want.Conditions, nil, want.Generation, now)
+	conditions, changed := conditions(class.Status.Conditions, want.Conditions, comingAndGoing, want.Generation, now)
 	features := make([]gatewayv1.SupportedFeature, len(want.Features))
 	for i, f := range want.Features {
 		features[i].Name = gatewayv1.FeatureName(f)
@@ -57,7 +60,7 @@ func ListenerSet(set *gatewayv1.ListenerSet, want status.Want, now metav1.Time) 
 		before[i] = gatewayv1.ListenerStatus(*l.DeepCopy())
 	}
 	var changed bool
-	s.Conditions, changed = conditions(s.Conditions, want.Conditions, nil, want.Generation, now)
+	s.Conditions, changed = conditions(s.Conditions, want.Conditions, comingAndGoing, want.Generation, now)
 	merged, differ := listeners(before, want, now)
 	s.Listeners = nil
 	for _, l := range merged {

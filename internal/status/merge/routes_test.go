@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func TestMerge(t *testing.T) {
 			name: "conditions of others stay, ours that are over go",
 			existing: []gatewayv1.RouteParentStatus{entry(us, "web",
 				cond("Accepted", "True", "Accepted", 1, then), cond("PartiallyInvalid", "True", "UnsupportedValue", 1, then),
-				cond("example.org/Audited", "True", "Fine", 1, then))},
+				cond("UnknownFields", "True", "UnknownFields", 1, then), cond("example.org/Audited", "True", "Fine", 1, then))},
 			want: want(1, parent("web", accepted)),
 			merged: []gatewayv1.RouteParentStatus{entry(us, "web",
 				cond("Accepted", "True", "Accepted", 1, then), cond("example.org/Audited", "True", "Fine", 1, then))},
@@ -130,6 +131,29 @@ func TestMerge(t *testing.T) {
 				t.Errorf("a second merge changes it again: %v", again)
 			}
 		})
+	}
+}
+
+// TestUnknownFieldsGo: of objects whose other conditions always are there.
+func TestUnknownFieldsGo(t *testing.T) {
+	had := []metav1.Condition{cond("Accepted", "True", "Accepted", 1, then), cond("example.org/Audited", "True", "Fine", 1, then)}
+	wanted := status.Want{Generation: 1, Conditions: []status.Condition{accepted}}
+	class, gateway, set := &gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}
+	for what, one := range map[string]struct {
+		conditions *[]metav1.Condition
+		merge      func() bool
+	}{
+		"GatewayClass": {&class.Status.Conditions, func() bool { return Class(class, wanted, now) }},
+		"Gateway":      {&gateway.Status.Conditions, func() bool { return Gateway(gateway, wanted, now) }},
+		"ListenerSet":  {&set.Status.Conditions, func() bool { return ListenerSet(set, wanted, now) }},
+	} {
+		*one.conditions = append(slices.Clone(had), cond("UnknownFields", "True", "UnknownFields", 1, then))
+		if !one.merge() {
+			t.Errorf("%s: no change", what)
+		}
+		if diff := cmp.Diff(had, *one.conditions); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
 	}
 }
 
