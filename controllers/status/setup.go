@@ -31,7 +31,7 @@ func Setup(mgr manager.Manager) (*Writer, error) {
 	return w, nil
 }
 
-// follow touches the objects of a kind as they change, once the cluster serves it.
+// follow touches the objects of a kind as they appear and change, once the cluster serves it.
 func (w *Writer) follow(ctx context.Context, mgr manager.Manager, name string, k kind) error {
 	if !served.Wait(ctx, mgr.GetRESTMapper(), k.served) {
 		return nil // shutting down
@@ -40,11 +40,17 @@ func (w *Writer) follow(ctx context.Context, mgr manager.Manager, name string, k
 	if err != nil {
 		return fmt.Errorf("watch %ss: %w", name, err)
 	}
+	_, err = informer.AddEventHandler(w.touching(name))
+	return err
+}
+
+// touching touches what appears, too: an object that is deleted and made again at once is another one with the wish of the first, so that
+// Set has no reason to look at it.
+func (w *Writer) touching(kind string) toolscache.ResourceEventHandler {
 	touch := func(obj any) {
 		if o, ok := obj.(client.Object); ok {
-			w.Touch(name, mesh.Name{Namespace: o.GetNamespace(), Name: o.GetName()})
+			w.Touch(kind, mesh.Name{Namespace: o.GetNamespace(), Name: o.GetName()})
 		}
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(_, now any) { touch(now) }})
-	return err
+	return toolscache.ResourceEventHandlerFuncs{AddFunc: touch, UpdateFunc: func(_, now any) { touch(now) }}
 }

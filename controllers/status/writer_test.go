@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -96,6 +97,12 @@ func TestWriter(t *testing.T) {
 		api.mu.Unlock()
 		w.Touch("HTTPRoute", shop)
 		settle(t, api, 3, "what somebody wiped is written again")
+		again := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: shop.Namespace, Name: shop.Name}}
+		api.mu.Lock()
+		api.route = again.DeepCopy()
+		api.mu.Unlock()
+		w.touching("HTTPRoute").OnAdd(&gatewayapi.Object{Object: again}, false)
+		settle(t, api, 4, "an object that was made again, with the same wish, has its status")
 		cancel()
 		done.Wait()
 	})
