@@ -180,6 +180,20 @@ func TestNoFailureIsSilent(t *testing.T) {
 	}
 }
 
+// The objects are those of the caches, which others read at the same time.
+func TestBuildChangesNoObject(t *testing.T) {
+	for _, name := range cases(t) {
+		events, _ := fixture.Case(t, casesRoot, name)
+		before, _ := fixture.Case(t, casesRoot, name)
+		build(events)
+		for i := range events {
+			if !reflect.DeepEqual(before[i], events[i]) {
+				t.Errorf("%s: %s %s is not what it was", name, events[i].Ref.Kind, events[i].Ref.Name)
+			}
+		}
+	}
+}
+
 func FuzzBuild(f *testing.F) {
 	for _, name := range cases(f) {
 		text, err := os.ReadFile(filepath.Join(casesRoot, name, "in.yaml"))
