@@ -26,6 +26,7 @@ import (
 	"github.com/leno-mesh/leno/controllers"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/test/apiserver"
+	"github.com/leno-mesh/leno/test/poll"
 )
 
 // patience is how long the cluster may take for anything.
@@ -210,18 +211,7 @@ func (m *running) create(t *testing.T, objects ...client.Object) {
 // eventually asks until the answer is "", and fails with the last answer.
 func eventually(t *testing.T, what string, ask func() string) {
 	t.Helper()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	answer := ask()
-	for answer != "" {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: %s", what, answer)
-		case <-ticker.C:
-			answer = ask()
-		}
-	}
+	poll.Answer(t, patience, what, ask)
 }
 
 func (m *running) condition(t *testing.T, kind string, value metav1.ConditionStatus, reason string) {

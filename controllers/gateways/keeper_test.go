@@ -30,6 +30,7 @@ import (
 	"github.com/leno-mesh/leno/controllers/gateways"
 	"github.com/leno-mesh/leno/internal/mesh"
 	"github.com/leno-mesh/leno/test/apiserver"
+	"github.com/leno-mesh/leno/test/poll"
 )
 
 // patience is how long the API server may take for anything.
@@ -241,18 +242,7 @@ func (r *running) event(t *testing.T, g mesh.Name, reason, words string) {
 // eventually asks until the answer is "", and fails with the last answer.
 func eventually(t *testing.T, what string, ask func() string) {
 	t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	answer := ask()
-	for answer != "" {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: %s", what, answer)
-		case <-ticker.C:
-			answer = ask()
-		}
-	}
+	poll.Answer(t, patience, what, ask)
 }
 
 func number(service *corev1.Service, port int32) bool {

@@ -2,7 +2,6 @@ package mesh_test
 
 import (
 	"os"
-	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -45,14 +44,7 @@ func TestValidation(t *testing.T) {
 			obj.SetAPIVersion("mesh.leno.dev/v1alpha1")
 			obj.SetKind("Mesh")
 			err := c.Create(t.Context(), &obj, client.DryRunAll)
-			switch {
-			case tc.says == "" && err != nil:
-				t.Errorf("refused: %v", err)
-			case tc.says != "" && err == nil:
-				t.Errorf("accepted, want words like %q", tc.says)
-			case tc.says != "" && !strings.Contains(err.Error(), tc.says):
-				t.Errorf("says %q, want words like %q", err, tc.says)
-			}
+			apiserver.Says(t, err, tc.says)
 			if err == nil && what == "nothing but the name" {
 				defaults(t, obj)
 			}

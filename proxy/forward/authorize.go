@@ -136,19 +136,30 @@ func (s *session) readMore() error {
 	x := s.x
 	x.in.rewind()
 	x.in.room()
-	now := time.Now()
-	short := !x.until.IsZero() && x.until.Before(now.Add(stall))
-	if short {
-		s.setRead(x.until)
+	short := s.armBody()
+	if err := x.in.fill(s.conn); err != nil {
+		return s.bodyFailed(err, short)
+	}
+	return nil
+}
+
+// armBody sets how long a read of the request body may take: until the client has stalled, or, which it returns, until the time of
+// the exchange is up.
+func (s *session) armBody() (short bool) {
+	now, until := time.Now(), s.x.until
+	if short = !until.IsZero() && until.Before(now.Add(stall)); short {
+		s.setRead(until)
 	} else {
 		s.armRead(now, stall)
 	}
-	err := x.in.fill(s.conn)
+	return short
+}
+
+// bodyFailed is what a failed read of the request body means.
+func (s *session) bodyFailed(err error, short bool) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded) && short:
-		return &fail.Error{Kind: x.untilKind}
+		return &fail.Error{Kind: s.x.untilKind}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &fail.Error{Kind: fail.ClientStalled}
 	}

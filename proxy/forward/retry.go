@@ -3,7 +3,6 @@ package forward
 import (
 	"errors"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"time"
 
@@ -117,34 +116,17 @@ func (s *session) gather(b []byte) ([]byte, error) {
 	at := len(b)
 	b = append(b, make([]byte, x.body.left)...)
 	for at < len(b) {
-		now := time.Now()
-		short := !x.until.IsZero() && x.until.Before(now.Add(stall))
-		if short {
-			s.setRead(x.until)
-		} else {
-			s.armRead(now, stall)
-		}
+		short := s.armBody()
 		n, err := s.conn.Read(b[at:])
 		at += n
 		x.body.left -= int64(n)
 		x.rec.BytesIn += int64(n)
-		switch {
-		case n > 0:
-		case errors.Is(err, os.ErrDeadlineExceeded) && short:
-			return b, s.unread(x.untilKind, nil)
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return b, s.unread(fail.ClientStalled, nil)
-		default:
-			return b, s.unread(fail.ClientGone, err)
+		if n == 0 {
+			return b, s.unreadError(s.bodyFailed(err, short))
 		}
 	}
 	x.body.done = true
 	return b, nil
-}
-
-// unread ends an exchange whose request did not come as a whole.
-func (s *session) unread(kind fail.Kind, err error) error {
-	return s.unreadError(&fail.Error{Kind: kind, Err: err})
 }
 
 // mayRetry is the same for a call.

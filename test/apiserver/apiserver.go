@@ -124,3 +124,16 @@ func root(t testing.TB) string {
 	}
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
+
+// Says checks an API server's answer: accepted when words is empty, refused with these words if not.
+func Says(t testing.TB, err error, words string) {
+	t.Helper()
+	switch {
+	case words == "" && err != nil:
+		t.Errorf("refused: %v", err)
+	case words != "" && err == nil:
+		t.Errorf("accepted, want words like %q", words)
+	case words != "" && !strings.Contains(err.Error(), words):
+		t.Errorf("says %q, want words like %q", err, words)
+	}
+}

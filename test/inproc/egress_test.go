@@ -56,6 +56,20 @@ func startOutside(t *testing.T, certificate *tls.Certificate) outside {
 	return outside{port, netip.AddrPortFrom(netip.MustParseAddr("192.0.2.7"), port)}
 }
 
+// apiCertificate is one for api.example.com, and a ConfigMap "outside" with who has signed it.
+func apiCertificate(t *testing.T) (certificate *tls.Certificate, authority string) {
+	t.Helper()
+	ca, err := devca.New(time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if certificate, err = ca.Server(time.Hour, "api.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	return certificate, "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: inproc, name: outside}\ndata:\n  ca.crt: |\n    " +
+		strings.ReplaceAll(strings.TrimSpace(string(ca.Bundle().PEM())), "\n", "\n    ") + "\n"
+}
+
 // xbackend registers a host of Namespace or another one.
 func xbackend(namespace, name, hostname string, port uint16, more string) string {
 	return fmt.Sprintf(`
@@ -105,17 +119,8 @@ type egress struct {
 
 func startEgress(t *testing.T, policy mesh.OutboundPolicy) *egress {
 	t.Helper()
-	ca, err := devca.New(time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := ca.Server(time.Hour, "api.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate, authority := apiCertificate(t)
 	e := &egress{secure: startOutside(t, certificate), plain: startOutside(t, nil)}
-	authority := "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: inproc, name: outside}\ndata:\n  ca.crt: |\n    " +
-		strings.ReplaceAll(strings.TrimSpace(string(ca.Bundle().PEM())), "\n", "\n    ") + "\n"
 	e.manifests = []string{
 		inproc.Shop, authority,
 		xbackend(inproc.Namespace, "api", "api.example.com", e.secure.port, `

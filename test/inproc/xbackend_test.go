@@ -12,22 +12,13 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/leno-mesh/leno/internal/identity/devca"
 	"github.com/leno-mesh/leno/test/inproc"
 )
 
 // TestXBackend: a sidecar sends requests for a Service to a host outside of the mesh, in TLS, once that has proved its name.
 func TestXBackend(t *testing.T) {
-	ca, err := devca.New(time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := ca.Server(time.Hour, "api.example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate, authority := apiCertificate(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +50,6 @@ spec:
       caCertificateRefs: [{group: "", kind: ConfigMap, name: outside}]
 `, name, listener.Addr().(*net.TCPAddr).Port, hostname)
 	}
-	authority := "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: inproc, name: outside}\ndata:\n  ca.crt: |\n    " +
-		strings.ReplaceAll(strings.TrimSpace(string(ca.Bundle().PEM())), "\n", "\n    ") + "\n"
 	ref := func(name string) string {
 		return "{group: gateway.networking.x-k8s.io, kind: XBackend, name: " + name + "}"
 	}

@@ -21,3 +21,20 @@ func Until(t testing.TB, limit time.Duration, what string, check func() bool) {
 		}
 	}
 }
+
+// Answer asks until the answer is "", and fails the test with the last one if it is not within limit.
+func Answer(t testing.TB, limit time.Duration, what string, ask func() string) {
+	t.Helper()
+	ticks := time.NewTicker(20 * time.Millisecond)
+	defer ticks.Stop()
+	deadline := time.After(limit)
+	answer := ask()
+	for answer != "" {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: %s", what, answer)
+		case <-ticks.C:
+			answer = ask()
+		}
+	}
+}
