@@ -64,7 +64,7 @@ func (s *session) respond() (reusable bool, err error) {
 		err = s.relay(in)
 	}
 	s.bulk = x.rec.BytesOut > smallBuffer
-	return reusable && x.up.empty(), err
+	return reusable && err == nil && x.up.empty(), err
 }
 
 // readResponse reads one response head.

@@ -246,3 +246,48 @@ func TestTimeoutsOfRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestHalfAResponseEndsItsConnection: what would still come of it must never be read as the beginning of another (RFC 9112
+// section 9.3).
+func TestHalfAResponseEndsItsConnection(t *testing.T) {
+	pl := plan.Next(nil, &config.Config{
+		Outbound: map[netip.AddrPort]*config.Listener{frontend: {Routes: "t"}},
+		Clusters: map[string]*config.Cluster{"c": {Endpoints: []config.Endpoint{{Address: frontend}}}},
+		Routes: map[string]*config.RouteTable{"t": {Entries: []config.Entry{{Action: &config.Action{
+			Timeout: time.Minute, Backends: []config.Backend{{Cluster: "c", Weight: 1}},
+		}}}}},
+	})
+	d, _ := pl.Outbound(frontend)
+	for name, half := range map[string]string{
+		"sized":          "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nbegin",
+		"large":          "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbegin",
+		"chunked":        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nbegin",
+		"between chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n",
+	} {
+		for how, end := range map[string]func(c *client){
+			"the time is up":  func(*client) {},
+			"the client ends": func(c *client) { c.conn.Close() },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				inVirtualTimeTo(t, telemetry.Outbound, d, func(t *testing.T, c *client, b func() *client, sink *last) {
+					start := time.Now()
+					c.send(plainGet)
+					up := b()
+					up.head()
+					go up.send(half)
+					c.head()
+					go io.Copy(io.Discard, c.r)
+					synctest.Wait()
+					end(c)
+					if rest, err := up.rest(); rest != "" || err != nil || time.Since(start) > time.Minute {
+						t.Errorf("the backend got %q, %v, after %v", rest, err, time.Since(start))
+					}
+					synctest.Wait()
+					if sink.record.Code != 200 || sink.record.Flag == "" {
+						t.Errorf("record %+v", sink.record)
+					}
+				})
+			})
+		}
+	}
+}
