@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,9 +39,8 @@ type session struct {
 
 	resting atomic.Bool // waiting for a request; Drain may wake it
 
-	mu      sync.Mutex // guards the two below
-	up      net.Conn   // upstream connection in use
-	aborted bool
+	up      atomic.Pointer[pool.Conn] // upstream connection in use
+	aborted atomic.Bool
 }
 
 // serve handles one request after the other.
@@ -297,23 +295,22 @@ func (s *session) linger() {
 }
 
 // abort cuts everything; it runs when the server's context ends. Closing the client's socket may have to wait until a
-// request that is served inside of a read gives up, so the backend's is closed first, and no lock is held.
+// request that is served inside of a read gives up, so the backend's is closed first.
 func (s *session) abort() {
-	s.mu.Lock()
-	s.aborted = true
-	if s.up != nil {
-		s.up.Close()
+	s.aborted.Store(true)
+	if up := s.up.Swap(nil); up != nil {
+		up.Close()
 	}
-	s.mu.Unlock()
 	s.conn.Close()
 }
 
-// holdUp notes the upstream connection in use, so that abort finds it.
-func (s *session) holdUp(c net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.up = c
-	if s.aborted && c != nil {
+// holdUp notes the upstream connection in use, so that abort finds it: whichever of both comes last sees the other.
+func (s *session) holdUp(c *pool.Conn) {
+	s.up.Store(c)
+	if s.aborted.Load() {
 		c.Close()
 	}
 }
+
+// letUp takes the note back; false when abort has the connection, and closes it.
+func (s *session) letUp(c *pool.Conn) bool { return s.up.CompareAndSwap(c, nil) }

@@ -142,8 +142,7 @@ func (s *session) attempt(e *lb.Endpoint, fresh bool) error {
 			err = blame(err, perr)
 		}
 	}
-	s.holdUp(nil)
-	if reusable {
+	if s.letUp(conn) && reusable {
 		s.srv.opts.Pool.Put(conn, x.now)
 	} else {
 		conn.Close()

@@ -183,6 +183,9 @@ func (c *Conn) waitResting(in *reader) error {
 	return nil
 }
 
+// enough is as much as one record of TLS holds (RFC 8446 section 5.1): with that much space, no read would get more.
+const enough = 16 << 10
+
 // room makes space for the next read. A frame, or a read, that fills the small buffer gets a large one, until reads are small again.
 func (in *reader) room() {
 	switch {
@@ -192,7 +195,7 @@ func (in *reader) room() {
 		in.swap(largeBuffer)
 	case in.w == 0 && in.got < smallBuffer/2 && len(in.buf) == largeBuffer:
 		in.swap(smallBuffer)
-	case in.r > 0:
+	case in.r > 0 && len(in.buf)-in.w < enough:
 		in.w = copy(in.buf, in.buf[in.r:in.w])
 		in.r = 0
 	}

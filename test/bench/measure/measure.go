@@ -57,7 +57,7 @@ func (b *Bench) Scenario(ctx context.Context, s scenario.Scenario) (report.Scena
 	if !s.NoPace {
 		out.Pace = pace(out.Results, b.Settings.Share)
 	}
-	for range b.Settings.Rounds {
+	for range b.Settings.LatencyRounds() {
 		for _, r := range runners {
 			if out.Pace > 0 {
 				r.try(ctx, &r.result.Late, func() error { return r.paced(out.Pace) })
@@ -145,5 +145,5 @@ func (b *Bench) hops(s scenario.Scenario) ([]contender.Hop, error) {
 // Printf reports progress.
 func (b *Bench) Printf(format string, args ...any) { _, _ = fmt.Fprintf(b.Out, format, args...) }
 
-// warm is how long each round runs before it is measured.
-func (b *Bench) warm() time.Duration { return min(b.Settings.Duration/4, 500*time.Millisecond) }
+// warm is how long a round of that length runs before it is measured.
+func warm(round time.Duration) time.Duration { return min(round/4, 500*time.Millisecond) }

@@ -63,7 +63,7 @@ func (r *runner) closed(ctx context.Context) error {
 	}
 	loop := load.Closed(workers)
 	defer loop.Stop()
-	if err := wait(ctx, r.bench.warm()); err != nil {
+	if err := wait(ctx, warm(r.bench.Settings.Duration)); err != nil {
 		return err
 	}
 	allocs, err := r.allocs()
@@ -128,8 +128,9 @@ func (r *runner) paced(rate float64) error {
 		load.CloseAll(workers)
 		return err
 	}
-	warm, span := r.bench.warm(), r.bench.Settings.Duration
-	seen, err := load.Paced(workers, rate, warm, span)
+	span := r.bench.Settings.LatencyRound()
+	ahead := warm(span)
+	seen, err := load.Paced(workers, rate, ahead, span)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (r *runner) paced(rate float64) error {
 	one.P50 = append(one.P50, float64(seen.Quantile(0.5)))
 	one.P99 = append(one.P99, float64(seen.Quantile(0.99)))
 	one.P999 = append(one.P999, float64(seen.Quantile(0.999)))
-	one.PacedCPU = append(one.PacedCPU, float64(after-before)/(rate*(warm+span).Seconds()))
+	one.PacedCPU = append(one.PacedCPU, float64(after-before)/(rate*(ahead+span).Seconds()))
 	r.bench.Printf("  %-8s at %.0f/s: p50 %v, p99 %v, p99.9 %v\n", one.Name, rate, seen.Quantile(0.5), seen.Quantile(0.99), seen.Quantile(0.999))
 	return nil
 }

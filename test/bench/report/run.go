@@ -37,6 +37,17 @@ type Settings struct {
 	Share    float64       `json:"paceShare"`
 }
 
+// shorter is by how much rounds for latencies are shorter than the others, and more. A machine that others share stands still
+// for some milliseconds now and then, which spoils the tail of the round that it hits, whoever's that is: of many short ones
+// it hits few, and the median of those is not among them.
+const shorter = 3
+
+// LatencyRounds is how many rounds there are at a fixed rate.
+func (s Settings) LatencyRounds() int { return shorter * s.Rounds }
+
+// LatencyRound is how long each of them takes.
+func (s Settings) LatencyRound() time.Duration { return s.Duration / shorter }
+
 // Program is a contender, or why there is none.
 type Program struct {
 	Name    string `json:"name"`
