@@ -43,32 +43,34 @@ func (s *session) socket() net.Conn {
 func (s *session) awaitLate() bool {
 	for {
 		s.armLate()
-		// See awaitRequest for the order.
+		// See awaitFirst for the order.
 		if s.srv.draining.Load() {
 			return s.pending()
 		}
 		err := s.late.ReadEach(s.roomIn, s.gotIn)
-		for err != nil {
-			until := s.last.Add(s.srv.opts.Idle)
-			switch {
-			case !errors.Is(err, os.ErrDeadlineExceeded):
-				return false
-			case s.srv.draining.Load():
-				return s.pending()
-			case !time.Now().Before(until):
-				return false
-			}
-			s.setRead(until)
+		for s.rests(err) {
 			err = s.late.ReadEach(s.roomIn, s.gotIn)
 		}
-		if s.over {
+		switch {
+		case err != nil:
+			return errors.Is(err, os.ErrDeadlineExceeded) && s.srv.draining.Load() && s.pending()
+		case s.over:
 			s.lingerAnswered()
 			return false
-		}
-		if s.x != nil {
+		case s.x != nil:
 			return true
 		}
 	}
+}
+
+// rests tells whether a connection goes on resting after an error, because it was only time to look at it, and for how long.
+func (s *session) rests(err error) bool {
+	until := s.last.Add(s.srv.opts.Idle)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || s.srv.draining.Load() || !time.Now().Before(until) {
+		return false
+	}
+	s.setRead(until)
+	return true
 }
 
 // armLate sets the deadline after which a connection that rests is looked at once, because its end may have come unseen:

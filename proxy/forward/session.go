@@ -20,7 +20,7 @@ import (
 type session struct {
 	srv  *Server
 	conn net.Conn
-	c    Conn
+	c    *Conn
 	ctx  context.Context
 
 	x       *exchange // nil while the connection rests without buffers
@@ -88,15 +88,22 @@ func (s *session) release() {
 }
 
 // awaitRequest waits for the first byte of a request. False: there will be none.
-func (s *session) awaitRequest() bool {
+func (s *session) awaitRequest() (came bool) {
 	if s.x != nil && !s.x.in.empty() {
 		return true // pipelined
 	}
 	s.resting.Store(true)
-	defer s.resting.Store(false)
 	if s.late != nil {
-		return s.awaitLate()
+		came = s.awaitLate()
+	} else {
+		came = s.awaitFirst()
 	}
+	s.resting.Store(false)
+	return came
+}
+
+// awaitFirst waits with buffers, and then without if it takes long.
+func (s *session) awaitFirst() bool {
 	if s.x == nil {
 		s.x = newExchange()
 	}

@@ -15,13 +15,13 @@ import (
 type streams struct {
 	srv  *Server
 	ctx  context.Context
-	c    Conn
+	c    *Conn
 	peer string
 	conn *mux.Conn // set before the first request
 }
 
 // ServeHTTP2 serves an HTTP/2 connection until it ends, and closes it. When ctx ends, the connection is cut at once.
-func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c Conn) {
+func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c *Conn) {
 	ses := &streams{srv: s, ctx: ctx, c: c}
 	if c.Direction == telemetry.Inbound {
 		ses.peer = conn.RemoteAddr().String()

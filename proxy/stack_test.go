@@ -1,0 +1,66 @@
+//go:build linux && !race
+
+// Frames are larger under the race detector, and the data path is another one on other systems.
+
+package proxy_test
+
+import (
+	"net"
+	"net/netip"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+
+	"github.com/leno-mesh/leno/proxy/config"
+	"github.com/leno-mesh/leno/test/poll"
+)
+
+// TestRestingConnectionsHaveSmallStacks: the garbage collector halves a stack of which less than a quarter is in use, so what is on
+// it while a connection rests decides whether it keeps 4 KiB or 8.
+func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
+	m := newMesh(t)
+	plain := func(app netip.AddrPort) config.Endpoint { return config.Endpoint{Address: app} }
+	web := m.pod("web", httpApp(t, "web"), nil)
+	web.knows(cartService, config.HTTP, plain(httpApp(t, "cart")))
+	request := func(conn net.Conn) {
+		if response, _, err := get(conn, "/"); err != nil || response.StatusCode != 200 {
+			t.Fatal(response, err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		dial func() net.Conn
+	}{
+		{"HTTP/1.1 outbound", func() net.Conn { return web.dial(cartService) }},
+		{"HTTP/1.1 inbound", func() net.Conn { return must(net.Dial("tcp", web.address().String())) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const n, most = 300, 4<<10 + 512
+			warm := c.dial()
+			request(warm)
+			before := stacks()
+			for range n {
+				conn := c.dial()
+				defer func() { _ = conn.Close() }()
+				request(conn)
+			}
+			each := 0
+			defer func() { t.Logf("%d bytes for each resting connection", each) }()
+			poll.Until(t, 5*time.Second, "at most 4 KiB of stack for each resting connection", func() bool {
+				each = (stacks() - before) / n
+				return each <= most
+			})
+		})
+	}
+}
+
+// stacks is the memory of all stacks, when they are as small as they get.
+func stacks() int {
+	for range 3 {
+		runtime.GC()
+	}
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(sample)
+	return int(sample[0].Value.Uint64())
+}
