@@ -5,10 +5,12 @@
 package proxy_test
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
 	"runtime/metrics"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,35 +22,44 @@ import (
 // it while a connection rests decides whether it keeps 4 KiB or 8.
 func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
 	m := newMesh(t)
+	var kept sync.Map // the application's connections, without goroutines
 	plain := func(app netip.AddrPort) config.Endpoint { return config.Endpoint{Address: app} }
 	web := m.pod("web", httpApp(t, "web"), nil)
 	web.knows(cartService, config.HTTP, plain(httpApp(t, "cart")))
+	queue := netip.MustParseAddrPort("10.96.0.12:5672")
+	web.knows(queue, config.TCP, plain(tcpApp(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "hello")
+		kept.Store(conn, true)
+	})))
 	request := func(conn net.Conn) {
 		if response, _, err := get(conn, "/"); err != nil || response.StatusCode != 200 {
 			t.Fatal(response, err)
 		}
 	}
 	for _, c := range []struct {
-		name string
-		dial func() net.Conn
+		name       string
+		dial       func() net.Conn
+		use        func(net.Conn)
+		goroutines int // for each connection
 	}{
-		{"HTTP/1.1 outbound", func() net.Conn { return web.dial(cartService) }},
-		{"HTTP/1.1 inbound", func() net.Conn { return must(net.Dial("tcp", web.address().String())) }},
+		{"HTTP/1.1 outbound", func() net.Conn { return web.dial(cartService) }, request, 1},
+		{"HTTP/1.1 inbound", func() net.Conn { return must(net.Dial("tcp", web.address().String())) }, request, 1},
+		{"relay", func() net.Conn { return web.dial(queue) }, func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 5)) }, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const n, most = 300, 4<<10 + 512
 			warm := c.dial()
-			request(warm)
+			c.use(warm)
 			before := stacks()
 			for range n {
 				conn := c.dial()
 				defer func() { _ = conn.Close() }()
-				request(conn)
+				c.use(conn)
 			}
 			each := 0
-			defer func() { t.Logf("%d bytes for each resting connection", each) }()
-			poll.Until(t, 5*time.Second, "at most 4 KiB of stack for each resting connection", func() bool {
-				each = (stacks() - before) / n
+			defer func() { t.Logf("%d bytes for each goroutine of a resting connection", each) }()
+			poll.Until(t, 5*time.Second, "at most 4 KiB of stack for each goroutine of a resting connection", func() bool {
+				each = (stacks() - before) / n / c.goroutines
 				return each <= most
 			})
 		})
