@@ -2,12 +2,12 @@ package forward
 
 import (
 	"errors"
-	"net"
 	"os"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/http1"
 	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/sock"
 )
 
 // lateReader is a connection that can be waited on without a buffer.
@@ -15,27 +15,15 @@ type lateReader interface {
 	ReadEach(room func() []byte, got func(n int) bool) error
 }
 
-// findLate looks for a socket that is read without any layer between. Those that looked at the connection's beginning
-// are none, once all of what they read ahead has been read.
-func (s *session) findLate() {
-	if late, ok := s.socket().(lateReader); ok {
-		s.late, s.roomIn, s.gotIn = late, s.lateRoom, s.gotLate
-	}
+// restingReader is a connection that takes less of the stack while it is waited for than it does in Read.
+type restingReader interface {
+	ReadResting(b []byte) (int, error)
 }
 
-// socket is the client's connection without those around it that make no difference any more.
-func (s *session) socket() net.Conn {
-	conn := s.conn
-	for {
-		wrapped, ok := conn.(interface{ Below() (net.Conn, bool) })
-		if !ok {
-			return conn
-		}
-		below, ok := wrapped.Below()
-		if !ok {
-			return conn
-		}
-		conn = below
+// findLate looks for a socket that is read without any layer between.
+func (s *session) findLate() {
+	if late, ok := sock.Below(s.conn).(lateReader); ok {
+		s.late, s.roomIn, s.gotIn = late, s.lateRoom, s.gotLate
 	}
 }
 
@@ -43,7 +31,7 @@ func (s *session) socket() net.Conn {
 func (s *session) awaitLate() bool {
 	for {
 		s.armLate()
-		// See awaitFirst for the order.
+		// See awaitHolding for the order.
 		if s.srv.draining.Load() {
 			return s.pending()
 		}

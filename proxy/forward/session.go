@@ -12,6 +12,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/http1"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/sock"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
@@ -95,15 +96,15 @@ func (s *session) awaitRequest() (came bool) {
 	s.resting.Store(true)
 	if s.late != nil {
 		came = s.awaitLate()
-	} else {
-		came = s.awaitFirst()
+	} else if came = s.awaitHolding(); !came && s.x == nil {
+		came = s.rest()
 	}
 	s.resting.Store(false)
 	return came
 }
 
-// awaitFirst waits with buffers, and then without if it takes long.
-func (s *session) awaitFirst() bool {
+// awaitHolding waits with buffers for a while. Those are gone when it is to be waited on without.
+func (s *session) awaitHolding() bool {
 	if s.x == nil {
 		s.x = newExchange()
 	}
@@ -123,19 +124,27 @@ func (s *session) awaitFirst() bool {
 		if s.srv.draining.Load() {
 			return s.pending()
 		}
-		if now := time.Now(); !now.Before(s.readBy) {
-			return s.rest(now.Add(s.srv.opts.Idle))
+		if !time.Now().Before(s.readBy) {
+			s.release()
+			return false
 		}
 		s.setRead(s.readBy)
 	}
 }
 
 // rest waits without buffers.
-func (s *session) rest(until time.Time) bool {
-	s.release()
+func (s *session) rest() bool {
+	until := time.Now().Add(s.srv.opts.Idle)
 	s.setRead(until)
+	resting, _ := sock.Below(s.conn).(restingReader)
 	for {
-		n, err := s.conn.Read(s.one[:])
+		var n int
+		var err error
+		if resting != nil {
+			n, err = resting.ReadResting(s.one[:])
+		} else {
+			n, err = s.conn.Read(s.one[:])
+		}
 		if n == 1 {
 			s.x = newExchange()
 			s.x.in.buf[0], s.x.in.w = s.one[0], 1
