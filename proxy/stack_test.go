@@ -8,12 +8,15 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"runtime/metrics"
 	"sync"
 	"testing"
 	"time"
+
+	xhttp2 "golang.org/x/net/http2"
 
 	"github.com/leno-mesh/leno/internal/identity"
 	"github.com/leno-mesh/leno/proxy/config"
@@ -27,8 +30,9 @@ func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
 	whole, m := t, newMesh(t)
 	var kept sync.Map // the application's connections, without goroutines
 	plain := func(app netip.AddrPort) config.Endpoint { return config.Endpoint{Address: app} }
-	web := m.pod("web", httpApp(t, "web"), nil)
-	web.knows(cartService, config.HTTP, plain(httpApp(t, "cart")))
+	app := app2(t, func(http.ResponseWriter, *http.Request) {})
+	web := m.pod("web", app, nil)
+	web.knows(cartService, config.HTTP, plain(app))
 	queue := netip.MustParseAddrPort("10.96.0.12:5672")
 	web.knows(queue, config.TCP, plain(tcpApp(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "hello")
@@ -39,18 +43,42 @@ func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
 			t.Fatal(response, err)
 		}
 	}
+	request2 := func(conn net.Conn) {
+		peer := newPeer2(t, conn)
+		peer.do(io.WriteString(conn, preface2))
+		peer.do(0, peer.WriteSettings())
+		peer.get(1, "/")
+		if status := peer.status(1); status != "200" {
+			t.Fatal(status)
+		}
+		peer.do(0, peer.WritePing(false, [8]byte{})) // only when something has come is it seen that there are no streams
+		for {
+			f, err := peer.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := f.(*xhttp2.PingFrame); ok {
+				break
+			}
+		}
+	}
+	outbound := func(to netip.AddrPort) func() net.Conn { return func() net.Conn { return web.dial(to) } }
+	inbound := func() net.Conn { return must(net.Dial("tcp", web.address().String())) }
+	mutual := func(protocol string) func() net.Conn {
+		return func() net.Conn { return tls.Client(inbound(), identity.ClientTLS(web.source, web.id, protocol)) }
+	}
 	for _, c := range []struct {
 		name       string
 		dial       func() net.Conn
 		use        func(net.Conn)
 		goroutines int // for each connection
 	}{
-		{"HTTP/1.1 outbound", func() net.Conn { return web.dial(cartService) }, request, 1},
-		{"HTTP/1.1 inbound", func() net.Conn { return must(net.Dial("tcp", web.address().String())) }, request, 1},
-		{"HTTP/1.1 inbound in mutual TLS", func() net.Conn {
-			return tls.Client(must(net.Dial("tcp", web.address().String())), identity.ClientTLS(web.source, web.id, tlsx.HTTP1))
-		}, request, 1},
-		{"relay", func() net.Conn { return web.dial(queue) }, func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 5)) }, 2},
+		{"HTTP/1.1 outbound", outbound(cartService), request, 1},
+		{"HTTP/1.1 inbound", inbound, request, 1},
+		{"HTTP/1.1 inbound in mutual TLS", mutual(tlsx.HTTP1), request, 1},
+		{"HTTP/2 outbound", outbound(cartService), request2, 2},
+		{"HTTP/2 inbound in mutual TLS", mutual(tlsx.HTTP2), request2, 2},
+		{"relay", outbound(queue), func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 5)) }, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const n, most = 500, 4<<10 + 512
