@@ -325,6 +325,9 @@ func (c *Conn) tick() {
 		c.spare = nil
 		c.m.TakeOut(nil)
 	}
+	if !c.heard && c.m.Streams() == 0 && !c.m.Ended() {
+		c.unready()
+	}
 	c.heard = false
 	c.signal()
 	c.timer.Reset(tick)

@@ -43,13 +43,20 @@ func (p *pools) give(b []byte) {
 
 // reader is what the reading goroutine has.
 type reader struct {
-	buf      []byte // nil while the connection rests
-	r, w     int
-	got      int // by the last read
-	rest     [16]byte
+	buf   []byte // nil while the connection rests
+	r, w  int
+	got   int // by the last read
+	rest  [16]byte
+	moved bool // since the read deadline was set, something that was waited for has become complete
+
+	// Guarded by the connection's lock:
 	deadline bool // a read deadline is set
-	moved    bool // since then, something that was waited for has become complete
+	ready    bool // for the next frame of a stream, with a buffer
+	look     bool // the deadline has passed only so that the reader looks whether it has to be ready
 }
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
 
 // read hands frames to the machine until the connection ends, and says why it did.
 func (c *Conn) read() error {
@@ -62,7 +69,11 @@ func (c *Conn) read() error {
 		default:
 			err = c.fill()
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case c.looks(err):
+			continue
+		default:
 			return c.late(err)
 		}
 		if err := c.takeFrames(); err != nil {
@@ -143,8 +154,31 @@ func (c *Conn) expect() (resting bool, err error) {
 	case c.m.Ended():
 		return false, ErrDone
 	}
+	if in.look {
+		in.look, in.deadline, in.moved = false, true, true // the deadline goes, or another takes its place
+	}
 	c.hurry(in, due) // under the lock: the last deadline is the writer's
-	return in.w == 0 && c.m.Streams() == 0 && due == 0, nil
+	resting = in.w == 0 && c.m.Streams() == 0 && due == 0
+	in.ready = !resting
+	return resting, nil
+}
+
+// unready wakes a reader that was made ready by streams that have ended since, with nothing read after. The lock is held.
+func (c *Conn) unready() {
+	if c.in.ready && !c.in.deadline && !c.in.look {
+		c.in.look = true
+		_ = c.conn.SetReadDeadline(past)
+	}
+}
+
+// looks tells whether reading ended by unready.
+func (c *Conn) looks(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.in.look
 }
 
 // fill reads more, into a buffer that fits what is to be expected.

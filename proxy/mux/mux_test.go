@@ -325,6 +325,26 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 	})
 }
 
+// The reader gives its buffer back although nothing comes after the last word of a response.
+func TestReadersAtRestHoldNoBuffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, 0, Options{})
+		for _, id := range []uint32{1, 3} {
+			s.request(t, id, true)
+			synctest.Wait()
+			s.conn.Respond(id, &msg.Response{Status: 204, Announced: -1}, true)
+			time.Sleep(3 * tick)
+			synctest.Wait()
+			if in := &s.conn.in; in.buf != nil || in.deadline || in.look {
+				t.Errorf("after request %d: a buffer of %d octets, a deadline: %v", id, len(in.buf), in.deadline)
+			}
+		}
+		s.alive(t)
+		_ = s.peer.Close()
+		<-s.ended
+	})
+}
+
 // failing is a network where nobody answers.
 type failing struct{ dials int }
 
