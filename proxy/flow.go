@@ -42,7 +42,7 @@ type flow struct {
 // is has returned by the time that it is served: one that rests holds no stack for it.
 type step func(context.Context, *flow) step
 
-// carrier takes connections through their steps.
+// carrier is a handler that takes connections through their steps.
 func (p *Proxy) carrier(direction telemetry.Direction, first step) func(context.Context, net.Conn) {
 	return func(ctx context.Context, conn net.Conn) {
 		f := p.begin(conn, direction)

@@ -42,8 +42,9 @@ func (p *Proxy) silent(ctx context.Context, f *flow) step {
 		return p.failed(f, err)
 	}
 	up := f.upstream
-	stop := context.AfterFunc(ctx, func() { _ = up.Close() })     // f.conn is closed by whoever accepted it
-	client, server := f.conn.(*detect.Conn), detect.Wrap(up.Conn) // it was looked at, or it would not be known to be silent
+	client := f.conn.(*detect.Conn) // it was looked at, or it would not be known to be silent
+	server := detect.Wrap(up.Conn)
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // the client is closed by whoever accepted it
 	verdict, serverSpoke, err := detect.First(client, server)
 	stop()
 	if f.direction == telemetry.Outbound && verdict.Kind != detect.Closed {
@@ -52,7 +53,7 @@ func (p *Proxy) silent(ctx context.Context, f *flow) step {
 	}
 	if next := p.lateSpeaker(verdict, f); err == nil && !serverSpoke && next != nil {
 		up.endpoint.Done()
-		_ = up.Close()
+		_ = server.Close()
 		return next
 	}
 	up.Conn = server
