@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
@@ -14,28 +13,23 @@ import (
 
 // inbound serves a connection to the own application. It is delivered to the address that was dialled. Only TLS that
 // offers one of our protocols is terminated; the application's own goes through.
-func (p *Proxy) inbound(ctx context.Context, conn net.Conn) {
-	to, err := p.opts.Original(conn)
+func (p *Proxy) inbound(_ context.Context, f *flow) step {
+	to, err := p.opts.Original(f.conn)
 	if err != nil {
 		p.opts.Log.Warn("inbound connection without destination", "error", err.Error())
-		return
+		return nil
 	}
 	in := p.Config().Inbound
 	_, own := p.opts.Own(to)
 	switch {
 	case p.circular(to):
-		p.refuse(telemetry.Inbound, conn, "circular")
-		return
+		return p.refuse(f, "circular")
 	case !own: // redirected although it was not for this pod: nobody's way to other addresses
-		p.refuse(telemetry.Inbound, conn, "not_own")
-		return
+		return p.refuse(f, "not_own")
 	case in == nil: // whether plain text is allowed is not known yet
-		p.refuse(telemetry.Inbound, conn, "not_ready")
-		return
+		return p.refuse(f, "not_ready")
 	}
-	f := flow{
-		direction: telemetry.Inbound, to: to, destination: p.plan.Load().Inbound(to), peer: conn.RemoteAddr().String(),
-	}
+	f.to, f.destination, f.peer = to, p.plan.Load().Inbound(to), f.conn.RemoteAddr().String()
 	wait := detect.Wait
 	switch {
 	case in.Strict:
@@ -43,76 +37,71 @@ func (p *Proxy) inbound(ctx context.Context, conn net.Conn) {
 	case declaresHTTP(f.destination.Protocol):
 		wait = forward.DefaultIdle // HTTP clients speak first, when they like
 	}
-	start := time.Now()
-	seen, verdict, err := detect.Sniff(conn, wait)
-	p.opts.Counters.Detected(telemetry.Inbound, verdict.Kind.String(), time.Since(start))
+	verdict, err := p.sniffCounted(f, wait)
 	switch {
 	case err != nil || verdict.Kind == detect.Closed:
+		return nil
 	case verdict.Kind == detect.TLS && tlsx.Ours(verdict.ALPN):
 		f.eitherHTTP = tlsx.EitherHTTP(verdict.ALPN)
-		p.mutual(ctx, seen, f)
+		return p.mutual
 	case in.Strict:
-		p.refuse(telemetry.Inbound, conn, "plain_text")
-	default:
-		p.plainText(ctx, seen, verdict, f)
+		return p.refuse(f, "plain_text")
 	}
+	return p.plainText(verdict, f)
 }
 
 // strictWait is how long a peer may take to begin its TLS where nothing else is accepted.
 const strictWait = 5 * time.Second
 
-// mutual serves a connection from another sidecar.
-func (p *Proxy) mutual(ctx context.Context, conn *detect.Conn, f flow) {
-	secured, peer, err := p.tls.Accept(ctx, conn)
+// mutual ends the TLS of another sidecar.
+func (p *Proxy) mutual(ctx context.Context, f *flow) step {
+	secured, peer, err := p.tls.Accept(ctx, f.conn)
 	if err != nil {
 		if p.complaints.may(time.Now()) {
 			p.opts.Log.Warn("inbound connection refused", "reason", err.Error())
 		}
 		p.opts.Counters.Refused(telemetry.Inbound, "tls")
-		return
+		return nil
 	}
-	defer func() { _ = secured.Close() }()
+	f.inside(secured)
 	f.mtls = true
 	f.source = config.Workload{Namespace: peer.ID.Namespace, Name: peer.ID.ServiceAccount, Identity: peer.ID.String()}
 	switch {
 	case f.eitherHTTP:
-		p.mutualHTTP(ctx, secured, f)
-		return
+		return p.mutualHTTP
 	case peer.ALPN == tlsx.HTTP1:
-		p.http(ctx, secured, f)
-		return
+		return p.http
 	case peer.ALPN == tlsx.HTTP2:
-		p.http2(ctx, secured, f)
-		return
+		return p.http2
 	}
 	f.protocol = string(f.destination.Protocol)
-	p.opaque(ctx, secured, f)
+	return p.opaque
 }
 
-// mutualHTTP serves a sidecar that did not say in TLS which version of HTTP it speaks.
-func (p *Proxy) mutualHTTP(ctx context.Context, conn net.Conn, f flow) {
-	seen, verdict, err := detect.Sniff(conn, forward.DefaultIdle)
+// mutualHTTP looks at a sidecar's connection that did not say in TLS which version of HTTP it speaks.
+func (p *Proxy) mutualHTTP(_ context.Context, f *flow) step {
+	verdict, err := f.sniff(forward.DefaultIdle)
 	switch {
 	case err != nil || verdict.Kind == detect.Closed || verdict.Kind == detect.Silent:
+		return nil
 	case verdict.Kind == detect.HTTP2:
-		p.http2(ctx, seen, f)
-	default:
-		p.http(ctx, seen, f)
+		return p.http2
 	}
+	return p.http
 }
 
-// plainText serves a connection from outside of the mesh.
-func (p *Proxy) plainText(ctx context.Context, conn *detect.Conn, verdict detect.Verdict, f flow) {
-	switch declared := f.destination.Protocol; {
+// plainText is how to serve a connection from outside of the mesh.
+func (p *Proxy) plainText(verdict detect.Verdict, f *flow) step {
+	declared := f.destination.Protocol
+	switch {
 	case declared == config.Detect:
-		p.serveSeen(ctx, conn, verdict, f)
+		return p.seen(verdict, f)
 	case declaresHTTP(declared):
-		p.declaredHTTP(ctx, conn, verdict, f)
-	case verdict.Kind == detect.Silent:
-		f.protocol = string(declared)
-		p.silent(ctx, conn, f)
-	default:
-		f.protocol = string(declared)
-		p.opaque(ctx, conn, f)
+		return p.declaredHTTP(verdict, f)
 	}
+	f.protocol = string(declared)
+	if verdict.Kind == detect.Silent {
+		return p.silent
+	}
+	return p.opaque
 }

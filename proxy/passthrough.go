@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/config"
@@ -15,26 +14,22 @@ const helloWait = 5 * time.Second
 
 // passthrough relays a TLS connection to where its server name leads. The handshake is between client and server; what
 // was looked at goes on byte for byte. A name that no rule takes, and what is no TLS, is refused.
-func (p *Proxy) passthrough(ctx context.Context, conn net.Conn, f flow) {
-	f.protocol = string(config.TLS)
-	start := time.Now()
-	seen, verdict, err := detect.Sniff(conn, helloWait)
-	p.opts.Counters.Detected(f.direction, verdict.Kind.String(), time.Since(start))
+func (p *Proxy) passthrough(_ context.Context, f *flow) step {
+	f.protocol, f.start = string(config.TLS), time.Now()
+	verdict, err := p.sniffCounted(f, helloWait)
 	if err != nil || verdict.Kind == detect.Closed {
-		return
+		return nil
 	}
 	// A ClientHello that did not come to its end may name a server after all: it belongs to no rule.
 	if verdict.Kind != detect.TLS || !verdict.Whole {
 		p.opts.Counters.Refused(f.direction, "not_tls")
-		p.failed(seen, f, start, &fail.Error{Kind: fail.NoHello})
-		return
+		return p.failed(f, &fail.Error{Kind: fail.NoHello})
 	}
 	d := f.destination.ServerName(verdict.SNI)
 	if d == nil {
 		p.opts.Counters.Refused(f.direction, "server_name")
-		p.failed(seen, f, start, &fail.Error{Kind: fail.NoServerName})
-		return
+		return p.failed(f, &fail.Error{Kind: fail.NoServerName})
 	}
 	f.destination = d
-	p.opaque(ctx, seen, f)
+	return p.opaque
 }

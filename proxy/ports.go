@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/leno-mesh/leno/proxy/accept"
-	"github.com/leno-mesh/leno/proxy/sock"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
@@ -83,13 +82,7 @@ func (p *Proxy) openPort(number uint16) error {
 	ctx := p.ports.serving
 	for _, listener := range listeners {
 		p.ports.running.Go(func() {
-			err := accept.Serve(ctx, listener, p.opts.Log, func(ctx context.Context, conn net.Conn) {
-				p.accepted.Add(1)
-				defer p.active.Enter()()
-				defer p.opts.Counters.Opened(telemetry.Gateway)()
-				p.fromOutside(ctx, sock.Wrap(conn), number)
-			})
-			if err != nil {
+			if err := accept.Serve(ctx, listener, p.opts.Log, p.carrier(telemetry.Gateway, p.fromOutside(number))); err != nil {
 				p.opts.Log.Error("connections are taken no longer; tried again with the next configuration", "port", number, "error", err.Error())
 				p.portEnded(number, one)
 			}

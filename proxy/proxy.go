@@ -25,7 +25,6 @@ import (
 	"github.com/leno-mesh/leno/proxy/plan"
 	"github.com/leno-mesh/leno/proxy/pool"
 	"github.com/leno-mesh/leno/proxy/sock"
-	"github.com/leno-mesh/leno/proxy/tcp"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 	"github.com/leno-mesh/leno/proxy/tlsx"
 )
@@ -274,7 +273,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 func (p *Proxy) serveCaptured(ctx context.Context, running *sync.WaitGroup, failed chan<- error) (listeners []net.Listener, err error) {
 	for _, side := range []struct {
 		direction telemetry.Direction
-		handle    func(context.Context, net.Conn)
+		first     step
 	}{{telemetry.Outbound, p.outbound}, {telemetry.Inbound, p.inbound}} {
 		opened, err := p.opts.Listen(side.direction)
 		if err != nil {
@@ -282,19 +281,14 @@ func (p *Proxy) serveCaptured(ctx context.Context, running *sync.WaitGroup, fail
 		}
 		listeners = append(listeners, opened...)
 		for _, listener := range opened {
-			running.Go(func() { p.serve(ctx, side.direction, listener, side.handle, failed) })
+			running.Go(func() { p.serve(ctx, side.direction, listener, side.first, failed) })
 		}
 	}
 	return listeners, nil
 }
 
-func (p *Proxy) serve(ctx context.Context, direction telemetry.Direction, listener net.Listener, handle func(context.Context, net.Conn), failed chan<- error) {
-	err := accept.Serve(ctx, listener, p.opts.Log, func(ctx context.Context, conn net.Conn) {
-		defer p.active.Enter()()
-		defer p.opts.Counters.Opened(direction)()
-		handle(ctx, sock.Wrap(conn))
-	})
-	if err != nil {
+func (p *Proxy) serve(ctx context.Context, direction telemetry.Direction, listener net.Listener, first step, failed chan<- error) {
+	if err := accept.Serve(ctx, listener, p.opts.Log, p.carrier(direction, first)); err != nil {
 		select {
 		case failed <- err:
 		default: // one reason to end is enough
@@ -349,10 +343,6 @@ func (p *Proxy) self() config.Workload {
 		return in.Workload
 	}
 	return config.Workload{}
-}
-
-func (p *Proxy) relay(ctx context.Context, client, server net.Conn) tcp.Result {
-	return tcp.New(p.opts.Idle).Run(ctx, client, server)
 }
 
 func closeAll(listeners []net.Listener) {

@@ -38,7 +38,10 @@ func Serve(ctx context.Context, listener net.Listener, log *slog.Logger, handle 
 		switch {
 		case err == nil:
 			pause = firstPause
-			handlers.Go(func() { one(ctx, conn, log, handle) })
+			handlers.Go(func() {
+				defer end(conn, log, context.AfterFunc(ctx, func() { _ = conn.Close() }))
+				handle(ctx, conn)
+			})
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return nil
@@ -55,17 +58,13 @@ func Serve(ctx context.Context, listener net.Listener, log *slog.Logger, handle 
 	}
 }
 
-// one runs a handler. A panic in it is a defect of ours, but no reason to take the other connections down.
-func one(ctx context.Context, conn net.Conn, log *slog.Logger, handle func(context.Context, net.Conn)) {
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	defer func() { _ = conn.Close() }()
-	defer func() {
-		if defect := recover(); defect != nil {
-			log.Error("defect while serving a connection", "panic", fmt.Sprint(defect), "peer", conn.RemoteAddr().String())
-		}
-	}()
-	handle(ctx, conn)
+// end follows each handler. A panic in it is a defect of ours, but no reason to take the other connections down.
+func end(conn net.Conn, log *slog.Logger, stop func() bool) {
+	if defect := recover(); defect != nil {
+		log.Error("defect while serving a connection", "panic", fmt.Sprint(defect), "peer", conn.RemoteAddr().String())
+	}
+	_ = conn.Close()
+	stop()
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

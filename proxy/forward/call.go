@@ -27,7 +27,7 @@ type call struct {
 
 	// Towards the client.
 	conn     *mux.Conn
-	who      Conn
+	who      *Conn
 	peer     string
 	token    uint32
 	id       uint32 // stream; 0 for a mirror's copy, which has no client
@@ -136,7 +136,7 @@ func (x *call) leave() {
 
 // clear forgets everything but memory and tokens.
 func (x *call) clear() {
-	x.srv, x.ctx, x.conn, x.who, x.peer, x.id = nil, nil, nil, Conn{}, "", 0
+	x.srv, x.ctx, x.conn, x.who, x.peer, x.id = nil, nil, nil, nil, "", 0
 	x.toClient.reset()
 	x.toBackend.reset()
 	x.ending, x.headSent, x.over, x.whole, x.heard, x.reused = false, false, false, false, false, false
@@ -209,7 +209,7 @@ func keepFields(dst, fields msg.Fields) msg.Fields {
 func (x *call) begin(d *plan.Destination) {
 	x.dest = d
 	r := &x.rec
-	describe(r, &x.who, &x.req, d)
+	describe(r, x.who, &x.req, d)
 	r.Protocol, r.Start = "HTTP/2", time.Now()
 	if x.who.Direction == telemetry.Inbound {
 		r.Peer = x.peer

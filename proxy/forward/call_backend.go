@@ -348,7 +348,7 @@ func (x *call) retry(err *fail.Error, safe bool) {
 }
 
 // newest is c as the current plan knows it: an attempt that failed may be news that the plan already has.
-func newest(who Conn, c *plan.Cluster) *plan.Cluster {
+func newest(who *Conn, c *plan.Cluster) *plan.Cluster {
 	if who.Resolve == nil || who.Direction == telemetry.Inbound {
 		return c // a mirror's copy, or for the own application, whatever clusters there are
 	}

@@ -39,14 +39,16 @@ func (x *call) sendMirrors() {
 	x.mirrors, x.tee = x.mirrors[:0], false
 }
 
+// copied is who sends the copies of requests.
+var copied = Conn{Direction: telemetry.Outbound}
+
 // copyTo makes a call without a client: what it is answered goes nowhere.
 func (x *call) copyTo(c *plan.Cluster) {
 	m := calls.Get().(*call)
 	m.mu.Lock()
 	defer m.leave()
-	m.srv, m.ctx = x.srv, x.detached()
+	m.srv, m.ctx, m.who = x.srv, x.detached(), &copied
 	m.srv.inFlight.Add(1)
-	m.who.Direction = telemetry.Outbound
 	m.take(&x.req)
 	m.rec.Method, m.rec.Start = x.rec.Method, time.Now()
 	m.whole, m.replay = true, true

@@ -226,7 +226,7 @@ func (s *session) begin(d *plan.Destination) {
 	x.dest = d
 	x.isHead = string(x.req.Method) == "HEAD"
 	r := &x.rec
-	describe(r, &s.c, &x.req, d)
+	describe(r, s.c, &x.req, d)
 	r.Protocol, r.Start = "HTTP/1.1", x.start
 	if x.req.Minor == 0 && len(x.req.Method) > 0 {
 		r.Protocol = "HTTP/1.0"

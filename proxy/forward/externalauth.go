@@ -28,7 +28,7 @@ const (
 
 // authorize asks the authorization server of a policy, and waits for the answer: until the policy's time is up, or ctx ends. An error
 // means that nothing was decided, and nobody is let in then.
-func (s *Server) authorize(ctx context.Context, who Conn, d *plan.Destination, p *externalauth.Policy, q *externalauth.Question) (*externalauth.Verdict, error) {
+func (s *Server) authorize(ctx context.Context, who *Conn, d *plan.Destination, p *externalauth.Policy, q *externalauth.Question) (*externalauth.Verdict, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, p.Config.Timeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func (s *Server) authorize(ctx context.Context, who Conn, d *plan.Destination, p
 }
 
 // ask asks one endpoint of the server, and others where that one has not seen the question.
-func (s *Server) ask(ctx context.Context, who Conn, d *plan.Destination, p *externalauth.Policy, q *externalauth.Question) (*externalauth.Verdict, error) {
+func (s *Server) ask(ctx context.Context, who *Conn, d *plan.Destination, p *externalauth.Policy, q *externalauth.Question) (*externalauth.Verdict, error) {
 	c := d.Lookup(p.Config.Cluster)
 	switch {
 	case q == nil:

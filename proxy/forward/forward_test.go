@@ -112,7 +112,7 @@ func (w *world) dial() *client {
 }
 
 // serve opens a client connection that serve, a method of the server, serves.
-func (w *world) serve(serve func(context.Context, net.Conn, forward.Conn)) net.Conn {
+func (w *world) serve(serve func(context.Context, net.Conn, *forward.Conn)) net.Conn {
 	w.plan.Store(plan.Next(w.plan.Load(), w.cfg))
 	l := listen(w.t)
 	defer l.Close()
@@ -127,7 +127,7 @@ func (w *world) serve(serve func(context.Context, net.Conn, forward.Conn)) net.C
 	w.wg.Add(1)
 	go func() {
 		defer w.wg.Done()
-		serve(w.ctx, w.over(sock.Wrap(down)), forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
+		serve(w.ctx, w.over(sock.Wrap(down)), &forward.Conn{Direction: telemetry.Outbound, Resolve: func() *plan.Destination {
 			d, _ := w.plan.Load().Outbound(frontend)
 			return d
 		}})

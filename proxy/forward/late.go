@@ -2,12 +2,12 @@ package forward
 
 import (
 	"errors"
-	"net"
 	"os"
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/http1"
 	"github.com/leno-mesh/leno/proxy/msg"
+	"github.com/leno-mesh/leno/proxy/sock"
 )
 
 // lateReader is a connection that can be waited on without a buffer.
@@ -15,27 +15,15 @@ type lateReader interface {
 	ReadEach(room func() []byte, got func(n int) bool) error
 }
 
-// findLate looks for a socket that is read without any layer between. Those that looked at the connection's beginning
-// are none, once all of what they read ahead has been read.
-func (s *session) findLate() {
-	if late, ok := s.socket().(lateReader); ok {
-		s.late, s.roomIn, s.gotIn = late, s.lateRoom, s.gotLate
-	}
+// restingReader is a connection that takes less of the stack while it is waited for than it does in Read.
+type restingReader interface {
+	ReadResting(b []byte) (int, error)
 }
 
-// socket is the client's connection without those around it that make no difference any more.
-func (s *session) socket() net.Conn {
-	conn := s.conn
-	for {
-		wrapped, ok := conn.(interface{ Below() (net.Conn, bool) })
-		if !ok {
-			return conn
-		}
-		below, ok := wrapped.Below()
-		if !ok {
-			return conn
-		}
-		conn = below
+// findLate looks for a socket that is read without any layer between.
+func (s *session) findLate() {
+	if late, ok := sock.Below(s.conn).(lateReader); ok {
+		s.late, s.roomIn, s.gotIn = late, s.lateRoom, s.gotLate
 	}
 }
 
@@ -43,32 +31,34 @@ func (s *session) socket() net.Conn {
 func (s *session) awaitLate() bool {
 	for {
 		s.armLate()
-		// See awaitRequest for the order.
+		// See awaitHolding for the order.
 		if s.srv.draining.Load() {
 			return s.pending()
 		}
 		err := s.late.ReadEach(s.roomIn, s.gotIn)
-		for err != nil {
-			until := s.last.Add(s.srv.opts.Idle)
-			switch {
-			case !errors.Is(err, os.ErrDeadlineExceeded):
-				return false
-			case s.srv.draining.Load():
-				return s.pending()
-			case !time.Now().Before(until):
-				return false
-			}
-			s.setRead(until)
+		for s.rests(err) {
 			err = s.late.ReadEach(s.roomIn, s.gotIn)
 		}
-		if s.over {
+		switch {
+		case err != nil:
+			return errors.Is(err, os.ErrDeadlineExceeded) && s.srv.draining.Load() && s.pending()
+		case s.over:
 			s.lingerAnswered()
 			return false
-		}
-		if s.x != nil {
+		case s.x != nil:
 			return true
 		}
 	}
+}
+
+// rests tells whether a connection goes on resting after an error, because it was only time to look at it, and for how long.
+func (s *session) rests(err error) bool {
+	until := s.last.Add(s.srv.opts.Idle)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || s.srv.draining.Load() || !time.Now().Before(until) {
+		return false
+	}
+	s.setRead(until)
+	return true
 }
 
 // armLate sets the deadline after which a connection that rests is looked at once, because its end may have come unseen:

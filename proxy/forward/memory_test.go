@@ -32,7 +32,7 @@ func TestRestingConnectionIsSmall(t *testing.T) {
 		before := inUse()
 		for range n {
 			here, there := net.Pipe()
-			go server.Serve(ctx, there, forward.Conn{Direction: telemetry.Inbound, Resolve: func() *plan.Destination { return d }})
+			go server.Serve(ctx, there, &forward.Conn{Direction: telemetry.Inbound, Resolve: func() *plan.Destination { return d }})
 			c := &client{t, here, bufio.NewReaderSize(here, 16)}
 			c.send(plainGet)
 			synctest.Wait()

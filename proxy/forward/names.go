@@ -16,7 +16,7 @@ func (s *Server) pending(c *plan.Cluster) <-chan struct{} {
 }
 
 // known is c as it is when the first addresses of its name are here, it is clear that there will be none, or ctx ends.
-func (s *Server) known(ctx context.Context, who Conn, c *plan.Cluster) *plan.Cluster {
+func (s *Server) known(ctx context.Context, who *Conn, c *plan.Cluster) *plan.Cluster {
 	if !c.Unresolved() {
 		return c
 	}

@@ -176,7 +176,7 @@ func (s *session) splices(left int64) bool {
 	if left < spliceFrom || s.srv.inFlight.Load() > spliceFew {
 		return false
 	}
-	s.x.splice = sock.NewSplice(s.socket(), s.x.conn.Conn)
+	s.x.splice = sock.NewSplice(sock.Below(s.conn), s.x.conn.Conn)
 	return s.x.splice != nil
 }
 

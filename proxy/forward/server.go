@@ -114,7 +114,7 @@ func New(opts Options) *Server {
 // Serve serves conn until it ends, and closes it. When ctx ends, the connection is cut at once, and the upstream
 // connection of a request in progress with it. Wrappers of a connection should have NetConn, so that the socket can be
 // watched while a backend is waited for, and CloseWrite, so that tunnels can half-close.
-func (s *Server) Serve(ctx context.Context, conn net.Conn, c Conn) {
+func (s *Server) Serve(ctx context.Context, conn net.Conn, c *Conn) {
 	ses := &session{srv: s, conn: conn, c: c, ctx: ctx}
 	s.mu.Lock()
 	s.sessions[ses] = struct{}{}

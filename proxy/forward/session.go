@@ -11,6 +11,7 @@ import (
 	"github.com/leno-mesh/leno/proxy/fail"
 	"github.com/leno-mesh/leno/proxy/http1"
 	"github.com/leno-mesh/leno/proxy/pool"
+	"github.com/leno-mesh/leno/proxy/sock"
 	"github.com/leno-mesh/leno/proxy/telemetry"
 )
 
@@ -19,7 +20,7 @@ import (
 type session struct {
 	srv  *Server
 	conn net.Conn
-	c    Conn
+	c    *Conn
 	ctx  context.Context
 
 	x       *exchange // nil while the connection rests without buffers
@@ -86,15 +87,22 @@ func (s *session) release() {
 }
 
 // awaitRequest waits for the first byte of a request. False: there will be none.
-func (s *session) awaitRequest() bool {
+func (s *session) awaitRequest() (came bool) {
 	if s.x != nil && !s.x.in.empty() {
 		return true // pipelined
 	}
 	s.resting.Store(true)
-	defer s.resting.Store(false)
 	if s.late != nil {
-		return s.awaitLate()
+		came = s.awaitLate()
+	} else if came = s.awaitHolding(); !came && s.x == nil {
+		came = s.rest()
 	}
+	s.resting.Store(false)
+	return came
+}
+
+// awaitHolding waits with buffers for a while. Those are gone when it is to be waited on without.
+func (s *session) awaitHolding() bool {
 	if s.x == nil {
 		s.x = newExchange()
 	}
@@ -114,19 +122,27 @@ func (s *session) awaitRequest() bool {
 		if s.srv.draining.Load() {
 			return s.pending()
 		}
-		if now := time.Now(); !now.Before(s.readBy) {
-			return s.rest(now.Add(s.srv.opts.Idle))
+		if !time.Now().Before(s.readBy) {
+			s.release()
+			return false
 		}
 		s.setRead(s.readBy)
 	}
 }
 
 // rest waits without buffers.
-func (s *session) rest(until time.Time) bool {
-	s.release()
+func (s *session) rest() bool {
+	until := time.Now().Add(s.srv.opts.Idle)
 	s.setRead(until)
+	resting, _ := sock.Below(s.conn).(restingReader)
 	for {
-		n, err := s.conn.Read(s.one[:])
+		var n int
+		var err error
+		if resting != nil {
+			n, err = resting.ReadResting(s.one[:])
+		} else {
+			n, err = s.conn.Read(s.one[:])
+		}
 		if n == 1 {
 			s.x = newExchange()
 			s.x.in.buf[0], s.x.in.w = s.one[0], 1

@@ -15,39 +15,45 @@ import (
 type streams struct {
 	srv  *Server
 	ctx  context.Context
-	c    Conn
+	c    *Conn
 	peer string
-	conn *mux.Conn // set before the first request
+	conn *mux.Conn
 }
 
 // ServeHTTP2 serves an HTTP/2 connection until it ends, and closes it. When ctx ends, the connection is cut at once.
-func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c Conn) {
-	ses := &streams{srv: s, ctx: ctx, c: c}
-	if c.Direction == telemetry.Inbound {
-		ses.peer = conn.RemoteAddr().String()
-	}
-	var stop func() bool
-	mux.Serve(conn, mux.Options{
-		Accept: ses.accept, Idle: s.opts.Idle,
-		Ended:   func(_ *mux.Conn, why error) { s.flooded(c.Direction, mux.Flood(why), 1) },
-		Stalled: func(n int) { s.flooded(c.Direction, "stalled_stream", n) },
-	}, func(m *mux.Conn) {
-		ses.conn = m
-		s.mu.Lock()
-		s.streams[ses] = struct{}{}
-		draining := s.draining.Load()
-		s.mu.Unlock()
-		stop = context.AfterFunc(ctx, m.Close)
-		if draining {
-			// Not at once: a client that knows no other place would come back as often as it can.
-			time.AfterFunc(settle, m.Announce)
-			time.AfterFunc(2*settle, m.Shutdown)
-		}
-	})
+func (s *Server) ServeHTTP2(ctx context.Context, conn net.Conn, c *Conn) {
+	ses := s.open(ctx, conn, c)
+	stop := context.AfterFunc(ctx, ses.conn.Close)
+
+	ses.conn.Serve()
+
 	stop()
 	s.mu.Lock()
 	delete(s.streams, ses)
 	s.mu.Unlock()
+}
+
+// open makes a connection one of the server's.
+func (s *Server) open(ctx context.Context, conn net.Conn, c *Conn) *streams {
+	ses := &streams{srv: s, ctx: ctx, c: c}
+	if c.Direction == telemetry.Inbound {
+		ses.peer = conn.RemoteAddr().String()
+	}
+	ses.conn = mux.Server(conn, mux.Options{
+		Accept: ses.accept, Idle: s.opts.Idle,
+		Ended:   func(_ *mux.Conn, why error) { s.flooded(c.Direction, mux.Flood(why), 1) },
+		Stalled: func(n int) { s.flooded(c.Direction, "stalled_stream", n) },
+	})
+	s.mu.Lock()
+	s.streams[ses] = struct{}{}
+	draining := s.draining.Load()
+	s.mu.Unlock()
+	if draining {
+		// Not at once: a client that knows no other place would come back as often as it can.
+		time.AfterFunc(settle, ses.conn.Announce)
+		time.AfterFunc(2*settle, ses.conn.Shutdown)
+	}
+	return ses
 }
 
 // flooded counts what a defence ended: connections, or streams that were stalled.

@@ -54,7 +54,7 @@ func inVirtualTimeTo(t *testing.T, direction telemetry.Direction, to *plan.Desti
 		server := forward.New(forward.Options{Pool: p, Sink: sink})
 		here, there := net.Pipe()
 		defer here.Close()
-		go server.Serve(context.Background(), there, forward.Conn{Direction: direction, MTLS: direction == telemetry.Inbound,
+		go server.Serve(context.Background(), there, &forward.Conn{Direction: direction, MTLS: direction == telemetry.Inbound,
 			Resolve: func() *plan.Destination { return to }})
 		sink.drain = server.Drain
 		c := &client{t, here, bufio.NewReader(here)}

@@ -49,6 +49,9 @@ type Conn struct {
 	wake  chan struct{} // has an element when the writer must look
 	begun chan struct{} // closed when the peer's SETTINGS are here
 
+	in     reader // of the goroutine that reads; not on its stack, most of which a connection that rests can do without
+	writer sync.WaitGroup
+
 	mu     sync.Mutex // guards all below
 	m      *http2.Conn
 	awake  bool // the writer was woken and has not gone back to sleep
@@ -79,12 +82,8 @@ func newConn(conn net.Conn, m *http2.Conn, opts Options) *Conn {
 	return c
 }
 
-// Serve answers on conn until it ends, and closes it.
-func Serve(conn net.Conn, opts Options, started func(*Conn)) {
-	c := newConn(conn, http2.NewServer(), opts)
-	started(c)
-	c.run()
-}
+// Server is what answers on conn, once it serves.
+func Server(conn net.Conn, opts Options) *Conn { return newConn(conn, http2.NewServer(), opts) }
 
 // Client asks on conn, from now on.
 func Client(conn net.Conn, opts Options) *Conn {
@@ -93,19 +92,28 @@ func Client(conn net.Conn, opts Options) *Conn {
 		m.Secure()
 	}
 	c := newConn(conn, m, opts)
-	go c.run()
+	go c.Serve()
 	return c
 }
 
-// run reads until the end. The writer ends first, because what it has may be the reason that the peer is waiting for.
-func (c *Conn) run() {
-	var writer sync.WaitGroup
-	writer.Go(c.write)
+// Serve reads until the connection ends, and closes it. It is called once; a client's runs already.
+func (c *Conn) Serve() {
+	c.start()
+	c.end(c.read())
+}
+
+func (c *Conn) start() {
+	c.writer.Go(c.write)
 	c.mu.Lock()
 	c.signal()
 	c.mu.Unlock()
-	why := c.read()
+}
 
+// end follows reading. The writer ends first, because what it has may be the reason that the peer is waiting for.
+func (c *Conn) end(why error) {
+	if c.in.buf != nil {
+		buffers.give(c.in.buf)
+	}
 	c.mu.Lock()
 	c.breaks(why)
 	why = c.broken
@@ -117,7 +125,7 @@ func (c *Conn) run() {
 	c.mu.Unlock()
 	c.look()
 	deliver(events)
-	writer.Wait()
+	c.writer.Wait()
 	c.drainPeer()
 	_ = c.conn.Close()
 	if c.opts.Ended != nil {
@@ -316,6 +324,9 @@ func (c *Conn) tick() {
 	if !c.heard && len(c.m.Out()) == 0 && c.spare != nil { // at rest: two buffers are too many
 		c.spare = nil
 		c.m.TakeOut(nil)
+	}
+	if !c.heard && c.m.Streams() == 0 && !c.m.Ended() {
+		c.unready()
 	}
 	c.heard = false
 	c.signal()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/http2"
+	"github.com/leno-mesh/leno/proxy/sock"
 )
 
 // Buffer sizes. A connection that rests reads into a few octets of its own; one that carries small messages has a small buffer;
@@ -42,39 +43,57 @@ func (p *pools) give(b []byte) {
 
 // reader is what the reading goroutine has.
 type reader struct {
-	buf      []byte // nil while the connection rests
-	r, w     int
-	got      int // by the last read
-	rest     [16]byte
+	buf   []byte // nil while the connection rests
+	r, w  int
+	got   int // by the last read
+	rest  [16]byte
+	moved bool // since the read deadline was set, something that was waited for has become complete
+
+	// Guarded by the connection's lock:
 	deadline bool // a read deadline is set
-	moved    bool // since then, something that was waited for has become complete
+	ready    bool // for the next frame of a stream, with a buffer
+	look     bool // the deadline has passed only so that the reader looks whether it has to be ready
 }
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
 
 // read hands frames to the machine until the connection ends, and says why it did.
 func (c *Conn) read() error {
-	var in reader
-	defer func() {
-		if in.buf != nil {
-			buffers.give(in.buf)
-		}
-	}()
 	for {
-		if err := c.fill(&in); err != nil {
+		resting, err := c.expect()
+		switch {
+		case err != nil:
+		case resting:
+			err = c.waitResting()
+		default:
+			err = c.fill()
+		}
+		switch {
+		case err == nil:
+		case c.looks(err):
+			continue
+		default:
 			return c.late(err)
 		}
-		now := time.Now()
-		for in.r < in.w {
-			n, midway, err := c.next(in.buf[in.r:in.w], now)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
-			}
-			in.r += n
-			in.moved = in.moved || !midway
+		if err := c.takeFrames(); err != nil {
+			return err
 		}
 	}
+}
+
+// takeFrames takes all that are there as a whole.
+func (c *Conn) takeFrames() error {
+	in, now := &c.in, time.Now()
+	for in.r < in.w {
+		n, midway, err := c.next(in.buf[in.r:in.w], now)
+		if err != nil || n == 0 {
+			return err
+		}
+		in.r += n
+		in.moved = in.moved || !midway
+	}
+	return nil
 }
 
 // late ends the connection of a peer that was too slow by words of its own; other errors stay what they are.
@@ -120,28 +139,51 @@ func (c *Conn) next(b []byte, now time.Time) (n int, midway bool, err error) {
 	return n, midway, err
 }
 
-// fill reads more, into a buffer that fits what is to be expected.
-func (c *Conn) fill(in *reader) error {
+// expect sets the time by which more must come. resting tells that none need; an error, that none is of use.
+func (c *Conn) expect() (resting bool, err error) {
+	in := &c.in
 	if in.r == in.w {
 		in.r, in.w = 0, 0
 	}
 	c.mu.Lock()
-	resting := in.w == 0 && c.m.Streams() == 0
+	defer c.mu.Unlock()
 	due := c.m.Due(in.buf[in.r:in.w])
-	ended := c.broken
-	if ended == nil && c.m.Ended() {
-		ended = ErrDone
+	switch {
+	case c.broken != nil:
+		return false, c.broken
+	case c.m.Ended():
+		return false, ErrDone
 	}
-	if ended == nil {
-		c.hurry(in, due) // under the lock: the last deadline is the writer's
+	if in.look {
+		in.look, in.deadline, in.moved = false, true, true // the deadline goes, or another takes its place
 	}
-	c.mu.Unlock()
-	if ended != nil {
-		return ended
+	c.hurry(in, due) // under the lock: the last deadline is the writer's
+	resting = in.w == 0 && c.m.Streams() == 0 && due == 0
+	in.ready = !resting
+	return resting, nil
+}
+
+// unready wakes a reader that was made ready by streams that have ended since, with nothing read after. The lock is held.
+func (c *Conn) unready() {
+	if c.in.ready && !c.in.deadline && !c.in.look {
+		c.in.look = true
+		_ = c.conn.SetReadDeadline(past)
 	}
-	if resting && due == 0 {
-		return c.waitResting(in)
+}
+
+// looks tells whether reading ended by unready.
+func (c *Conn) looks(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.in.look
+}
+
+// fill reads more, into a buffer that fits what is to be expected.
+func (c *Conn) fill() error {
+	in := &c.in
 	in.room()
 	n, err := c.conn.Read(in.buf[in.w:])
 	in.w, in.got = in.w+n, n
@@ -165,13 +207,23 @@ func (c *Conn) hurry(in *reader, due time.Duration) {
 	in.deadline, in.moved = due > 0, false
 }
 
+// restingReader is a connection that takes less of the stack while it is waited for than it does in Read.
+type restingReader interface {
+	ReadResting(b []byte) (int, error)
+}
+
 // waitResting reads the beginning of what comes without holding a buffer meanwhile.
-func (c *Conn) waitResting(in *reader) error {
+func (c *Conn) waitResting() (err error) {
+	in, n := &c.in, 0
 	if in.buf != nil {
 		buffers.give(in.buf)
 		in.buf = nil
 	}
-	n, err := c.conn.Read(in.rest[:])
+	if resting, ok := sock.Below(c.conn).(restingReader); ok {
+		n, err = resting.ReadResting(in.rest[:])
+	} else {
+		n, err = c.conn.Read(in.rest[:])
+	}
 	if n == 0 {
 		if err == nil {
 			err = io.ErrNoProgress

@@ -98,7 +98,8 @@ func serve(t *testing.T, body int, opts Options) *serving {
 		}
 	}
 	opts.Ended = func(_ *Conn, why error) { s.ended <- why }
-	go Serve(server, opts, func(c *Conn) { s.conn = c })
+	s.conn = Server(server, opts)
+	go s.conn.Serve()
 	go s.peer.hush()
 	if _, err := io.WriteString(client, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -224,7 +225,7 @@ func TestPrefaceThatNeverComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		ended := make(chan error, 1)
-		go Serve(server, Options{Ended: func(_ *Conn, why error) { ended <- why }}, func(*Conn) {})
+		go Server(server, Options{Ended: func(_ *Conn, why error) { ended <- why }}).Serve()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		_, _ = io.WriteString(client, "PRI * HT")
 		start := time.Now()
@@ -283,7 +284,7 @@ func TestLastWordsNeedNotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		ended := make(chan error, 1)
-		go Serve(server, Options{Ended: func(_ *Conn, why error) { ended <- why }}, func(*Conn) {})
+		go Server(server, Options{Ended: func(_ *Conn, why error) { ended <- why }}).Serve()
 		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\n\r\nSM\r\n\r\n")
 		start := time.Now()
 		if <-ended; time.Since(start) > lastWords+linger {
@@ -319,6 +320,26 @@ func TestIdleConnectionsHoldNoBuffers(t *testing.T) {
 			t.Errorf("%d octets are kept, %d streams are open", n, s.conn.m.Streams())
 		}
 		s.conn.mu.Unlock()
+		_ = s.peer.Close()
+		<-s.ended
+	})
+}
+
+// The reader gives its buffer back although nothing comes after the last word of a response.
+func TestReadersAtRestHoldNoBuffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, 0, Options{})
+		for _, id := range []uint32{1, 3} {
+			s.request(t, id, true)
+			synctest.Wait()
+			s.conn.Respond(id, &msg.Response{Status: 204, Announced: -1}, true)
+			time.Sleep(3 * tick)
+			synctest.Wait()
+			if in := &s.conn.in; in.buf != nil || in.deadline || in.look {
+				t.Errorf("after request %d: a buffer of %d octets, a deadline: %v", id, len(in.buf), in.deadline)
+			}
+		}
+		s.alive(t)
 		_ = s.peer.Close()
 		<-s.ended
 	})
@@ -368,11 +389,11 @@ type inMemory struct {
 func (n *inMemory) Dial(context.Context, pool.Target) (net.Conn, error) {
 	n.dials++
 	client, server := net.Pipe()
-	go Serve(server, Options{Accept: func(c *Conn, ev *http2.Event) {
+	go Server(server, Options{Accept: func(c *Conn, ev *http2.Event) {
 		id := ev.Stream
 		c.Own(id, &owner{c: c, id: id}, 0)
 		time.AfterFunc(n.after, func() { c.Respond(id, &msg.Response{Status: 200, Announced: -1}, true) })
-	}}, func(*Conn) {})
+	}}).Serve()
 	return client, nil
 }
 

@@ -87,6 +87,38 @@ func TestReadNow(t *testing.T) {
 	}
 }
 
+// TestAwait: what is there is left where it is, also the end, and the deadline ends waiting.
+func TestAwait(t *testing.T) {
+	wrapped, peer := pair(t)
+	c := wrapped.(*sock.Conn)
+	c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	if err := c.Await(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want a deadline", err)
+	}
+	c.SetReadDeadline(time.Now().Add(patience))
+	got := make([]byte, 8)
+	for _, early := range []bool{true, false} {
+		if early {
+			peer.Write([]byte("x"))
+		} else {
+			go peer.Write([]byte("x"))
+		}
+		if err := c.Await(); err != nil {
+			t.Error(err)
+		}
+		if n, err := c.ReadNow(got); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	peer.Close()
+	if err := c.Await(); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.ReadNow(got); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
 func into(b []byte) func() []byte { return func() []byte { return b } }
 
 func TestReadLate(t *testing.T) {

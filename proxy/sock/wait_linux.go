@@ -18,6 +18,11 @@ func (c *Conn) receiveNow(fd uintptr) bool {
 	return true
 }
 
+// Await waits until something can be read, which may be the end, and leaves it where it is.
+func (c *Conn) Await() error { return c.raw.Read(readable) }
+
+func readable(fd uintptr) bool { return !silent(fd) }
+
 // ReadLate is Read into what room returns, which is asked for only when something is there: who waits holds no buffer,
 // and those who do not wait share few that the processor still has in its cache. room must not return nothing.
 func (c *Conn) ReadLate(room func() []byte) (int, error) {

@@ -25,55 +25,46 @@ const (
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
 
-// copy moves bytes from src to dst until src ends (nil) or something fails.
-func (r *Relay) copy(dst, src net.Conn, count *atomic.Int64) error {
-	out := &sink{conn: dst}
+// prepare makes what bytes move between; in is nil where src is no plain socket. What was read ahead moves at once.
+func (r *Relay) prepare(dst, src net.Conn, count *atomic.Int64) (out *sink, in *source, err error) {
+	out = &sink{conn: dst}
 	out.plain, _ = plain(dst)
 	if first := ahead(src); len(first) > 0 {
 		if err := r.write(out, first, count); err != nil {
+			return nil, nil, err
+		}
+	}
+	if from, ok := plain(src); ok {
+		in, err = newSource(from)
+	}
+	return out, in, err
+}
+
+// copyPlain moves bytes from a plain socket until it ends (io.EOF) or something fails. It holds no buffer while it waits.
+func (r *Relay) copyPlain(out *sink, in *source, count *atomic.Int64) error {
+	for full := 0; ; {
+		err := r.read(in)
+		if err != nil {
 			return err
 		}
-	}
-	from, ok := plain(src)
-	if !ok {
-		return r.copyOpaque(out, src, count)
-	}
-	in, err := newSource(from)
-	if err != nil {
-		return err
-	}
-	full := 0
-	for {
-		if full >= bulkAfter && out.plain != nil {
-			if err := r.splice(out, in, count); err != nil {
-				return ended(err)
-			}
-			full = 0
-			continue
-		}
-		n, err := r.step(out, in, count)
-		if err != nil {
-			return ended(err)
-		}
+		n := in.n
+		err = r.write(out, (*in.buffer)[:n], count)
+		in.release()
 		if full++; n < bufferSize {
 			full = 0
 		}
+		if err == nil && full >= bulkAfter && out.plain != nil {
+			err = r.splice(out, in, count)
+			full = 0
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
-// step waits until something can be read, holding nothing, and moves one buffer.
-func (r *Relay) step(out *sink, in *source, count *atomic.Int64) (int, error) {
-	buffer, n, err := r.read(in)
-	if buffer == nil {
-		return 0, err
-	}
-	defer buffers.Put(buffer)
-	return n, r.write(out, (*buffer)[:n], count)
-}
-
-// read waits until bytes, the end or an error is there, or the relay has been idle for too long. The buffer, which is nil
-// where there is nothing in it, is the caller's to put back.
-func (r *Relay) read(in *source) (*[]byte, int, error) {
+// read waits until in has bytes in a buffer, the end or an error is there, or the relay has been idle for too long.
+func (r *Relay) read(in *source) error {
 	for {
 		if !in.armed {
 			in.armed = true
@@ -82,15 +73,15 @@ func (r *Relay) read(in *source) (*[]byte, int, error) {
 		err := in.raw.Read(in.try)
 		switch {
 		case err == nil && in.err != nil:
-			return nil, 0, os.NewSyscallError("read", in.err)
+			return os.NewSyscallError("read", in.err)
 		case err == nil && in.n == 0:
-			return nil, 0, io.EOF
+			return io.EOF
 		case err == nil:
-			return in.buffer, in.n, nil
+			return nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, 0, err
+			return err
 		case r.expired():
-			return nil, 0, ErrIdle
+			return ErrIdle
 		}
 		in.armed = false
 	}
@@ -141,7 +132,7 @@ func (r *Relay) copyOpaque(out *sink, src net.Conn, count *atomic.Int64) error {
 			return ErrIdle
 		}
 		if err != nil {
-			return ended(err)
+			return err
 		}
 	}
 }
@@ -165,12 +156,4 @@ func (r *Relay) drain(out *sink, src net.Conn, count *atomic.Int64) error {
 			return err
 		}
 	}
-}
-
-// ended makes the proper end of a stream no error.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }

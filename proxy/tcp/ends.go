@@ -46,6 +46,12 @@ func newSource(conn *net.TCPConn) (*source, error) {
 	return s, nil
 }
 
+// release puts back the buffer that was read into.
+func (s *source) release() {
+	buffers.Put(s.buffer)
+	s.buffer = nil
+}
+
 // sink is a connection that is written to.
 type sink struct {
 	conn  net.Conn

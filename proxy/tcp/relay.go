@@ -50,11 +50,11 @@ func New(idle time.Duration) *Relay {
 func (r *Relay) Run(ctx context.Context, client, server net.Conn) Result {
 	r.touch()
 	stop := context.AfterFunc(ctx, func() { abort(client, server) })
-	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { r.direction(client, server, &r.toClient) })
 	r.direction(server, client, &r.toServer)
 	wg.Wait() // a direction that fails aborts both connections, so the other one ends too
+	stop()
 	_, _ = client.Close(), server.Close()
 	result := Result{ToServer: r.toServer.Load(), ToClient: r.toClient.Load(), Err: ctx.Err()}
 	if cause := r.cause.Load(); cause != nil && result.Err == nil {
@@ -63,10 +63,23 @@ func (r *Relay) Run(ctx context.Context, client, server net.Conn) Result {
 	return result
 }
 
-// direction copies src to dst to the end, and then ends dst's direction.
+// direction moves bytes from src to dst until src ends, and then ends dst's direction. What prepares and ends it is not on the
+// stack while it rests.
 func (r *Relay) direction(dst, src net.Conn, count *atomic.Int64) {
-	err := r.copy(dst, src, count)
-	if err == nil {
+	out, in, err := r.prepare(dst, src, count)
+	switch {
+	case err != nil:
+	case in != nil:
+		err = r.copyPlain(out, in, count)
+	default:
+		err = r.copyOpaque(out, src, count)
+	}
+	r.finish(dst, src, err)
+}
+
+// finish follows the last byte of a direction; err is io.EOF at its proper end.
+func (r *Relay) finish(dst, src net.Conn, err error) {
+	if errors.Is(err, io.EOF) {
 		err = closeWrite(dst)
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) || errors.Is(err, io.ErrClosedPipe) {
 			err = nil // its peer is gone already, and has said why to the other direction

@@ -41,6 +41,7 @@ const maxRecord = 16 << 10
 // socket is below the TLS: it can hold what is written back, and write it in one piece.
 type socket struct {
 	net.Conn
+	now waiter // nil unless reading must not wait; whoever reads sets it
 
 	mu   sync.Mutex // guards all below
 	held *[]byte    // nil: nothing is held back
