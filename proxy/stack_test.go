@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,11 +34,13 @@ func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
 	app := app2(t, func(http.ResponseWriter, *http.Request) {})
 	web := m.pod("web", app, nil)
 	web.knows(cartService, config.HTTP, plain(app))
-	queue := netip.MustParseAddrPort("10.96.0.12:5672")
-	web.knows(queue, config.TCP, plain(tcpApp(t, func(conn net.Conn) {
+	greets := tcpApp(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "hello")
 		kept.Store(conn, true)
-	})))
+	})
+	mail := m.pod("mail", greets, nil)
+	mailService := netip.MustParseAddrPort("10.96.0.12:25")
+	web.knows(mailService, config.TCP, plain(greets))
 	request := func(conn net.Conn) {
 		if response, _, err := get(conn, "/"); err != nil || response.StatusCode != 200 {
 			t.Fatal(response, err)
@@ -62,40 +65,75 @@ func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
 			}
 		}
 	}
-	outbound := func(to netip.AddrPort) func() net.Conn { return func() net.Conn { return web.dial(to) } }
-	inbound := func() net.Conn { return must(net.Dial("tcp", web.address().String())) }
-	mutual := func(protocol string) func() net.Conn {
-		return func() net.Conn { return tls.Client(inbound(), identity.ClientTLS(web.source, web.id, protocol)) }
+	greeting := func(conn net.Conn) {
+		if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	sent := 0
+	speaks := func(conns []net.Conn) {
+		for _, conn := range conns {
+			n, _ := io.WriteString(conn, "x")
+			sent += n
+		}
+	}
+	serves := func(conns []net.Conn) {
+		for _, conn := range conns {
+			request(conn)
+		}
+	}
+	none := func([]net.Conn) {}
+	outbound := func(to netip.AddrPort) func() net.Conn { return func() net.Conn { return web.dial(to) } }
+	inbound := func(to *pod) net.Conn { return must(net.Dial("tcp", to.address().String())) }
+	mutual := func(to *pod, protocol string) func() net.Conn {
+		return func() net.Conn { return tls.Client(inbound(to), identity.ClientTLS(web.source, to.id, protocol)) }
+	}
+	var after []func() // when all is measured: stacks that became free would be used again, and count for nothing
 	for _, c := range []struct {
 		name       string
 		dial       func() net.Conn
 		use        func(net.Conn)
 		goroutines int // for each connection
+		again      func([]net.Conn)
 	}{
-		{"HTTP/1.1 outbound", outbound(cartService), request, 1},
-		{"HTTP/1.1 inbound", inbound, request, 1},
-		{"HTTP/1.1 inbound in mutual TLS", mutual(tlsx.HTTP1), request, 1},
-		{"HTTP/2 outbound", outbound(cartService), request2, 2},
-		{"HTTP/2 inbound in mutual TLS", mutual(tlsx.HTTP2), request2, 2},
-		{"relay", outbound(queue), func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 5)) }, 2},
+		{"HTTP/1.1 outbound", outbound(cartService), request, 1, serves},
+		{"HTTP/1.1 inbound", func() net.Conn { return inbound(web) }, request, 1, serves},
+		{"HTTP/1.1 inbound in mutual TLS", mutual(web, tlsx.HTTP1), request, 1, serves},
+		{"HTTP/2 outbound", outbound(cartService), request2, 2, none},
+		{"HTTP/2 inbound in mutual TLS", mutual(web, tlsx.HTTP2), request2, 2, none},
+		{"relay outbound", outbound(mailService), greeting, 2, speaks},
+		{"relay inbound in mutual TLS", mutual(mail, tlsx.TCP), greeting, 2, speaks},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const n, most = 500, 4<<10 + 512
 			c.use(c.dial())
 			before, each := stacks(), 0
-			for range n {
-				conn := c.dial()
-				whole.Cleanup(func() { _ = conn.Close() }) // at the end: the stacks of those that are gone would be used again, and count for nothing
-				c.use(conn)
+			conns := make([]net.Conn, n)
+			for i := range conns {
+				conns[i] = c.dial()
+				whole.Cleanup(func() { _ = conns[i].Close() })
+				c.use(conns[i])
 			}
 			defer func() { t.Logf("%d bytes for each goroutine of a resting connection", each) }()
 			poll.Until(t, 15*time.Second, "at most 4 KiB of stack for each goroutine of a resting connection", func() bool {
 				each = (stacks() - before) / n / c.goroutines
 				return each <= most
 			})
+			after = append(after, func() { c.again(conns) })
 		})
 	}
+	for _, use := range after {
+		use()
+	}
+	var heard atomic.Int64
+	kept.Range(func(conn, _ any) bool {
+		go func() {
+			n, _ := conn.(net.Conn).Read(make([]byte, 1))
+			heard.Add(int64(n))
+		}()
+		return true
+	})
+	poll.Until(t, 10*time.Second, "relays that rested go on", func() bool { return heard.Load() == int64(sent) })
 }
 
 // stacks is the memory of all stacks, when they are as small as they get.
