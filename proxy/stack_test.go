@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,77 +25,129 @@ import (
 	"github.com/leno-mesh/leno/test/poll"
 )
 
+// resting is a kind of connections that rest.
+type resting struct {
+	name       string
+	dial       func() net.Conn
+	use        func(*testing.T, net.Conn)
+	goroutines int                        // for each
+	again      func(*testing.T, net.Conn) // after it has rested
+}
+
+const manyResting = 500
+
 // TestRestingConnectionsHaveSmallStacks: the garbage collector halves a stack of which less than a quarter is in use, so what is on
 // it while a connection rests decides whether it keeps 4 KiB or 8.
 func TestRestingConnectionsHaveSmallStacks(t *testing.T) {
-	whole, m := t, newMesh(t)
-	var kept sync.Map // the application's connections, without goroutines
-	plain := func(app netip.AddrPort) config.Endpoint { return config.Endpoint{Address: app} }
+	m := newMesh(t)
 	app := app2(t, func(http.ResponseWriter, *http.Request) {})
-	web := m.pod("web", app, nil)
-	web.knows(cartService, config.HTTP, plain(app))
-	queue := netip.MustParseAddrPort("10.96.0.12:5672")
-	web.knows(queue, config.TCP, plain(tcpApp(t, func(conn net.Conn) {
+	var greeted sync.Map // the connections of an application that speaks first; no goroutine reads from them
+	greeter := tcpApp(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "hello")
-		kept.Store(conn, true)
-	})))
-	request := func(conn net.Conn) {
-		if response, _, err := get(conn, "/"); err != nil || response.StatusCode != 200 {
-			t.Fatal(response, err)
-		}
-	}
-	request2 := func(conn net.Conn) {
-		peer := newPeer2(t, conn)
-		peer.do(io.WriteString(conn, preface2))
-		peer.do(0, peer.WriteSettings())
-		peer.get(1, "/")
-		if status := peer.status(1); status != "200" {
-			t.Fatal(status)
-		}
-		peer.do(0, peer.WritePing(false, [8]byte{})) // only when something has come is it seen that there are no streams
-		for {
-			f, err := peer.ReadFrame()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, ok := f.(*xhttp2.PingFrame); ok {
-				break
-			}
-		}
-	}
+		greeted.Store(conn, true)
+	})
+	web, mail := m.pod("web", app, nil), m.pod("mail", greeter, nil)
+	mailService := netip.MustParseAddrPort("10.96.0.12:25")
+	web.knows(cartService, config.HTTP, config.Endpoint{Address: app})
+	web.knows(mailService, config.TCP, config.Endpoint{Address: greeter})
+
 	outbound := func(to netip.AddrPort) func() net.Conn { return func() net.Conn { return web.dial(to) } }
-	inbound := func() net.Conn { return must(net.Dial("tcp", web.address().String())) }
-	mutual := func(protocol string) func() net.Conn {
-		return func() net.Conn { return tls.Client(inbound(), identity.ClientTLS(web.source, web.id, protocol)) }
+	inbound := func(to *pod) net.Conn { return must(net.Dial("tcp", to.address().String())) }
+	mutual := func(to *pod, protocol string) func() net.Conn {
+		return func() net.Conn { return tls.Client(inbound(to), identity.ClientTLS(web.source, to.id, protocol)) }
 	}
-	for _, c := range []struct {
-		name       string
-		dial       func() net.Conn
-		use        func(net.Conn)
-		goroutines int // for each connection
-	}{
-		{"HTTP/1.1 outbound", outbound(cartService), request, 1},
-		{"HTTP/1.1 inbound", inbound, request, 1},
-		{"HTTP/1.1 inbound in mutual TLS", mutual(tlsx.HTTP1), request, 1},
-		{"HTTP/2 outbound", outbound(cartService), request2, 2},
-		{"HTTP/2 inbound in mutual TLS", mutual(tlsx.HTTP2), request2, 2},
-		{"relay", outbound(queue), func(conn net.Conn) { _, _ = io.ReadFull(conn, make([]byte, 5)) }, 2},
+	var rested []func()
+	for _, c := range []resting{
+		{"HTTP/1.1 outbound", outbound(cartService), asks, 1, asks},
+		{"HTTP/1.1 inbound", func() net.Conn { return inbound(web) }, asks, 1, asks},
+		{"HTTP/1.1 inbound in mutual TLS", mutual(web, tlsx.HTTP1), asks, 1, asks},
+		{"HTTP/2 outbound", outbound(cartService), asks2, 2, pings2},
+		{"HTTP/2 inbound in mutual TLS", mutual(web, tlsx.HTTP2), asks2, 2, pings2},
+		{"relay outbound", outbound(mailService), hears, 2, speaks},
+		{"relay inbound in mutual TLS", mutual(mail, tlsx.TCP), hears, 2, speaks},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			const n, most = 500, 4<<10 + 512
-			c.use(c.dial())
-			before, each := stacks(), 0
-			for range n {
-				conn := c.dial()
-				whole.Cleanup(func() { _ = conn.Close() }) // at the end: the stacks of those that are gone would be used again, and count for nothing
-				c.use(conn)
+		t.Run(c.name, func(sub *testing.T) {
+			for _, conn := range c.rest(sub) {
+				t.Cleanup(func() { _ = conn.Close() })
+				rested = append(rested, func() {
+					_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+					c.again(t, conn)
+				})
 			}
-			defer func() { t.Logf("%d bytes for each goroutine of a resting connection", each) }()
-			poll.Until(t, 15*time.Second, "at most 4 KiB of stack for each goroutine of a resting connection", func() bool {
-				each = (stacks() - before) / n / c.goroutines
-				return each <= most
-			})
 		})
+	}
+	for _, again := range rested { // when all is measured: stacks that became free would be used again, and count for nothing
+		again()
+	}
+	var heard atomic.Int64
+	greeted.Range(func(conn, _ any) bool {
+		go func() {
+			n, _ := conn.(net.Conn).Read(make([]byte, 1))
+			heard.Add(int64(n))
+		}()
+		return true
+	})
+	poll.Until(t, 10*time.Second, "the relays go on", func() bool { return heard.Load() == 2*manyResting })
+}
+
+// rest opens connections, and returns when their stacks are small.
+func (c resting) rest(t *testing.T) []net.Conn {
+	const most = 4<<10 + 512
+	c.use(t, c.dial()) // what all have in common is there before
+	before, each := stacks(), 0
+	conns := make([]net.Conn, manyResting)
+	for i := range conns {
+		conns[i] = c.dial()
+		c.use(t, conns[i])
+	}
+	defer func() { t.Logf("%d bytes for each goroutine of a resting connection", each) }()
+	poll.Until(t, 15*time.Second, "at most 4 KiB of stack for each goroutine of a resting connection", func() bool {
+		each = (stacks() - before) / len(conns) / c.goroutines
+		return each <= most
+	})
+	return conns
+}
+
+func asks(t *testing.T, conn net.Conn) {
+	if response, _, err := get(conn, "/"); err != nil || response.StatusCode != 200 {
+		t.Fatal(response, err)
+	}
+}
+
+func asks2(t *testing.T, conn net.Conn) {
+	peer := newPeer2(t, conn)
+	peer.do(io.WriteString(conn, preface2))
+	peer.do(0, peer.WriteSettings())
+	peer.get(1, "/")
+	if status := peer.status(1); status != "200" {
+		t.Fatal(status)
+	}
+	pings2(t, conn) // it rests from when something comes while there are no streams, or after two ticks of 10 s
+}
+
+func pings2(t *testing.T, conn net.Conn) {
+	peer := newPeer2(t, conn)
+	peer.do(0, peer.WritePing(false, [8]byte{}))
+	for {
+		f, err := peer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := f.(*xhttp2.PingFrame); ok {
+			return
+		}
+	}
+}
+
+func hears(t *testing.T, conn net.Conn) {
+	if _, err := io.ReadFull(conn, make([]byte, len("hello"))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func speaks(t *testing.T, conn net.Conn) {
+	if _, err := io.WriteString(conn, "x"); err != nil {
+		t.Fatal(err)
 	}
 }
 

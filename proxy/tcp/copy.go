@@ -8,13 +8,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/leno-mesh/leno/proxy/sock"
 )
 
 const (
 	// bufferSize: two TLS records.
 	bufferSize = 32 << 10
-	// smallBuffer is what a direction holds while it waits on a connection that cannot tell when it is readable (TLS).
+	// smallBuffer is what a direction begins to wait with on a connection that cannot tell when it is readable (TLS).
 	smallBuffer = 4 << 10
+	// hold is how long a direction that waits keeps its buffer.
+	hold = 4 * time.Second
 	// bulkAfter full buffers in a row, splicing begins: a pipe in the kernel costs two file descriptors.
 	bulkAfter = 8
 	// bulkTurn is how long a splice may wait for more before the direction gives its pipe back.
@@ -111,11 +115,20 @@ func (r *Relay) splice(out *sink, in *source, count *atomic.Int64) error {
 	}
 }
 
-// copyOpaque is for sources that cannot be waited on without a buffer: a small one, until much comes at once.
+// copyOpaque is for sources that cannot be waited on without a buffer: a small one, until much comes at once, and none when nothing
+// has come for a while.
 func (r *Relay) copyOpaque(out *sink, src net.Conn, count *atomic.Int64) error {
-	small := make([]byte, smallBuffer)
+	patience := r.Idle / 2
+	rests, ok := sock.Below(src).(interface{ Await() error })
+	if ok {
+		patience = min(patience, hold)
+	}
+	var small []byte
 	for {
-		_ = src.SetReadDeadline(time.Now().Add(r.Idle / 2))
+		if small == nil {
+			small = make([]byte, smallBuffer)
+		}
+		_ = src.SetReadDeadline(time.Now().Add(patience))
 		n, err := src.Read(small)
 		if n > 0 {
 			if err := r.write(out, small[:n], count); err != nil {
@@ -125,13 +138,17 @@ func (r *Relay) copyOpaque(out *sink, src net.Conn, count *atomic.Int64) error {
 		if n == smallBuffer && err == nil {
 			err = r.drain(out, src, count)
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if !r.expired() {
-				continue
-			}
-			return ErrIdle
+		if ok && errors.Is(err, os.ErrDeadlineExceeded) {
+			small = nil
+			_ = src.SetReadDeadline(time.Now().Add(r.Idle / 2))
+			err = rests.Await()
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if r.expired() {
+				return ErrIdle
+			}
+		case err != nil:
 			return err
 		}
 	}

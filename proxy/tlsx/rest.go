@@ -37,6 +37,15 @@ func (c *Conn) ReadResting(b []byte) (int, error) {
 	}
 }
 
+// Await waits for something that is worth another Read, after one whose time was up: then there is no record left that came as a whole.
+// Where the socket cannot tell, it does not wait.
+func (c *Conn) Await() error {
+	if below, ok := sock.Below(c.socket.Conn).(waiter); ok {
+		return below.Await()
+	}
+	return nil
+}
+
 // Read reads what is there, or waits.
 func (s *socket) Read(b []byte) (int, error) {
 	if s.now == nil {
