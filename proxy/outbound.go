@@ -118,9 +118,11 @@ func (p *Proxy) declaredHTTP(verdict detect.Verdict, f *flow) step {
 		return p.seen(verdict, f)
 	case detect.Silent, detect.Closed:
 		return nil
-	}
-	if f.destination.Protocol == config.HTTP2 && verdict.Kind != detect.HTTP1 {
-		return p.http2
+	case detect.Opaque:
+		if f.destination.Protocol == config.HTTP2 {
+			return p.http2
+		}
+	case detect.HTTP1:
 	}
 	return p.http
 }
@@ -136,6 +138,7 @@ func (p *Proxy) seen(verdict detect.Verdict, f *flow) step {
 		return p.http2
 	case detect.TLS:
 		f.protocol = string(config.TLS)
+	case detect.Opaque, detect.Closed:
 	}
 	return p.opaque
 }
