@@ -93,7 +93,7 @@ func (p *Proxy) sniffCounted(f *flow, wait time.Duration) (detect.Verdict, error
 // refuse ends a connection on purpose.
 func (p *Proxy) refuse(f *flow, reason string) step {
 	p.opts.Counters.Refused(f.direction, reason)
-	f.reset()
+	tcp.Abort(f.conn) // an orderly end would look like an answer
 	return nil
 }
 
@@ -103,20 +103,8 @@ func (p *Proxy) failed(f *flow, err error) step {
 	record := f.record()
 	record.Flag = fail.Of(fail.KindOf(err)).Flag
 	p.opts.Sink.Connection(record)
-	f.reset()
+	tcp.Abort(f.conn) // an orderly end would look like an answer
 	return nil
-}
-
-// reset closes the connection so that its client sees that there is nobody: an orderly end would look like an answer.
-func (f *flow) reset() {
-	conn := f.conn
-	if seen, ok := conn.(*detect.Conn); ok {
-		conn = seen.NetConn()
-	}
-	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
 }
 
 func (f *flow) record() *telemetry.Connection {

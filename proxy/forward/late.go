@@ -15,11 +15,6 @@ type lateReader interface {
 	ReadEach(room func() []byte, got func(n int) bool) error
 }
 
-// restingReader is a connection that takes less of the stack while it is waited for than it does in Read.
-type restingReader interface {
-	ReadResting(b []byte) (int, error)
-}
-
 // findLate looks for a socket that is read without any layer between.
 func (s *session) findLate() {
 	if late, ok := sock.Below(s.conn).(lateReader); ok {

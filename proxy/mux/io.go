@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/leno-mesh/leno/proxy/http2"
-	"github.com/leno-mesh/leno/proxy/sock"
 )
 
 // Buffer sizes. A connection that rests reads into a few octets of its own; one that carries small messages has a small buffer;
@@ -54,9 +53,6 @@ type reader struct {
 	ready    bool // for the next frame of a stream, with a buffer
 	look     bool // the deadline has passed only so that the reader looks whether it has to be ready
 }
-
-// past is a deadline that ends a read at once.
-var past = time.Unix(1, 0)
 
 // read hands frames to the machine until the connection ends, and says why it did.
 func (c *Conn) read() error {
@@ -157,28 +153,10 @@ func (c *Conn) expect() (resting bool, err error) {
 	if in.look {
 		in.look, in.deadline, in.moved = false, true, true // the deadline goes, or another takes its place
 	}
-	c.hurry(in, due) // under the lock: the last deadline is the writer's
+	c.hurry(due) // under the lock: the last deadline is the writer's
 	resting = in.w == 0 && c.m.Streams() == 0 && due == 0
 	in.ready = !resting
 	return resting, nil
-}
-
-// unready wakes a reader that was made ready by streams that have ended since, with nothing read after. The lock is held.
-func (c *Conn) unready() {
-	if c.in.ready && !c.in.deadline && !c.in.look {
-		c.in.look = true
-		_ = c.conn.SetReadDeadline(past)
-	}
-}
-
-// looks tells whether reading ended by unready.
-func (c *Conn) looks(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.in.look
 }
 
 // fill reads more, into a buffer that fits what is to be expected.
@@ -197,7 +175,8 @@ func (c *Conn) fill() error {
 }
 
 // hurry sets the time by which what has begun must be complete. It runs until then, however many reads that takes.
-func (c *Conn) hurry(in *reader, due time.Duration) {
+func (c *Conn) hurry(due time.Duration) {
+	in := &c.in
 	switch {
 	case due == 0 && in.deadline:
 		_ = c.conn.SetReadDeadline(time.Time{})
@@ -205,34 +184,6 @@ func (c *Conn) hurry(in *reader, due time.Duration) {
 		_ = c.conn.SetReadDeadline(time.Now().Add(due))
 	}
 	in.deadline, in.moved = due > 0, false
-}
-
-// restingReader is a connection that takes less of the stack while it is waited for than it does in Read.
-type restingReader interface {
-	ReadResting(b []byte) (int, error)
-}
-
-// waitResting reads the beginning of what comes without holding a buffer meanwhile.
-func (c *Conn) waitResting() (err error) {
-	in, n := &c.in, 0
-	if in.buf != nil {
-		buffers.give(in.buf)
-		in.buf = nil
-	}
-	if resting, ok := sock.Below(c.conn).(restingReader); ok {
-		n, err = resting.ReadResting(in.rest[:])
-	} else {
-		n, err = c.conn.Read(in.rest[:])
-	}
-	if n == 0 {
-		if err == nil {
-			err = io.ErrNoProgress
-		}
-		return err
-	}
-	in.buf = buffers.take(smallBuffer)
-	in.r, in.w = 0, copy(in.buf, in.rest[:n])
-	return nil
 }
 
 // enough is as much as one record of TLS holds (RFC 8446 section 5.1): with that much space, no read would get more.

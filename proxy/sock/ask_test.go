@@ -87,6 +87,15 @@ func TestReadNow(t *testing.T) {
 	}
 }
 
+// speak sends an octet, before it returns or soon after.
+func speak(peer io.Writer, early bool) {
+	if early {
+		peer.Write([]byte("x"))
+	} else {
+		go peer.Write([]byte("x"))
+	}
+}
+
 // TestAwait: what is there is left where it is, also the end, and the deadline ends waiting.
 func TestAwait(t *testing.T) {
 	wrapped, peer := pair(t)
@@ -98,11 +107,7 @@ func TestAwait(t *testing.T) {
 	c.SetReadDeadline(time.Now().Add(patience))
 	got := make([]byte, 8)
 	for _, early := range []bool{true, false} {
-		if early {
-			peer.Write([]byte("x"))
-		} else {
-			go peer.Write([]byte("x"))
-		}
+		speak(peer, early)
 		if err := c.Await(); err != nil {
 			t.Error(err)
 		}
@@ -131,11 +136,7 @@ func TestReadLate(t *testing.T) {
 	c.SetReadDeadline(time.Now().Add(patience))
 	got := make([]byte, 8)
 	for _, early := range []bool{true, false} {
-		if early {
-			peer.Write([]byte("x"))
-		} else {
-			go peer.Write([]byte("x"))
-		}
+		speak(peer, early)
 		if n, err := c.ReadLate(into(got)); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}

@@ -17,3 +17,12 @@ func Below(conn net.Conn) net.Conn {
 		conn = below
 	}
 }
+
+// ReadResting is Read of a connection that may rest for long: where it, or what is below, can take less of the stack while it is waited
+// for, in that way.
+func ReadResting(conn net.Conn, b []byte) (int, error) {
+	if resting, ok := Below(conn).(interface{ ReadResting([]byte) (int, error) }); ok {
+		return resting.ReadResting(b)
+	}
+	return conn.Read(b)
+}

@@ -49,7 +49,7 @@ func New(idle time.Duration) *Relay {
 // closes both connections; when something broke, so that the peers see a reset too.
 func (r *Relay) Run(ctx context.Context, client, server net.Conn) Result {
 	r.touch()
-	stop := context.AfterFunc(ctx, func() { abort(client, server) })
+	stop := context.AfterFunc(ctx, func() { Abort(client, server) })
 	var wg sync.WaitGroup
 	wg.Go(func() { r.direction(client, server, &r.toClient) })
 	r.direction(server, client, &r.toServer)
@@ -87,7 +87,7 @@ func (r *Relay) finish(dst, src net.Conn, err error) {
 	}
 	if err != nil {
 		r.cause.CompareAndSwap(nil, &err)
-		abort(dst, src)
+		Abort(dst, src)
 	}
 }
 
@@ -106,8 +106,8 @@ func closeWrite(c net.Conn) error {
 	return c.Close()
 }
 
-// abort closes at once. A plain socket sends a reset, so that the peer does not take it for a proper end.
-func abort(conns ...net.Conn) {
+// Abort closes at once. A plain socket sends a reset, so that the peer does not take it for a proper end.
+func Abort(conns ...net.Conn) {
 	for _, c := range conns {
 		if tcp, ok := plain(c); ok {
 			_ = tcp.SetLinger(0)

@@ -14,15 +14,11 @@ import (
 // one is what a Go program of one worker gets.
 var one = []string{"GOMAXPROCS=1"}
 
-// Build compiles a program of the benchmark like a release, with the profile that the proxy is optimized by, and gives its path.
+// Build compiles a program of the benchmark like a release, Leno with the profile of cmd/proxy too, to which its own is a link. It gives
+// the program's path.
 func Build(dir, name string) (string, error) {
-	released, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/leno-mesh/leno/cmd/proxy").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the sources of the proxy: %w", err)
-	}
 	path := filepath.Join(dir, name)
-	profile := filepath.Join(strings.TrimSpace(string(released)), "default.pgo")
-	cmd := exec.Command("go", "build", "-trimpath", "-pgo", profile, "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", path,
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", path,
 		"github.com/leno-mesh/leno/test/bench/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
